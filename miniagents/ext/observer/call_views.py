@@ -1,6 +1,7 @@
 """Interactions as a page sees them: the list of them, and one of them as a waterfall."""
 
 import time
+from itertools import chain, islice
 from typing import Any
 
 from miniagents.ext.observer.calls import CallRecord, Step, Trace
@@ -12,6 +13,8 @@ from miniagents.ext.observer.texts import Texts
 
 MOST_ROWS = 300
 """The most rows of one window."""
+SCANNED = 1_000
+"""The number of the latest calls of one agent that are looked at."""
 BINS = 160
 """The number of columns of the picture of a whole interaction."""
 _EVERY = 64
@@ -60,34 +63,52 @@ class CallViews:
         """Return a window of the interactions from outside: those that are open first, the latest first.
 
         Args:
-            look: `first` and `count`; `only`, "open" or "failed"; `agent`, the path of an agent whose calls are shown,
-                also those from other agents.
+            look: `first` and `count`; `only`, "open" or "failed"; or `agent`, the path of an agent whose latest calls
+                are shown, also those from other agents.
         """
         first, count = window_of(look)
         only, agent = look.get("only"), look.get("agent")
-        following, slices = self._following, Slices()
-        records: list[CallRecord] = []
-        of = 0
-        everything = following.records.values() if agent else (trace.root for trace in following.traces.values())
-        for number, record in enumerate(list(everything)):
-            if not agent or record.path == agent:
-                of += 1
-                if _is_wanted(record, only, alone=bool(agent)):
-                    records.append(record)
-            if not number % _EVERY and slices.is_over:
-                await slices.next()
-        records.sort(key=lambda record: (not record.is_over, record.id), reverse=True)
+        following = self._following
+        traces, of = following.traces, len(following.traces)
+        if agent:
+            calls = following.of_path.get(str(agent), {})
+            of = len(calls)
+            latest = list(islice(reversed(calls.values()), SCANNED))
+            records = [record for record in latest if not record.is_over]
+            records += [record for record in latest if record.is_over]
+            total = of
+        elif only == "open":
+            records = [trace.root for trace in reversed(following.live.values())]
+            total = len(records)
+        elif only == "failed":
+            records = await self._failed()
+            total = len(records)
+        else:
+            done = (trace for trace in reversed(traces.values()) if not trace.open)
+            shown = islice(chain(reversed(following.live.values()), done), first + count)
+            records = [trace.root for trace in shown]
+            total = of
         rows = {str(record.id): self._row(record, alone=bool(agent)) for record in records[first : first + count]}
         recorder = following.recorder
         return {
             "rows": rows,
             "order": list(rows),
             "first": first,
-            "total": len(records),
+            "total": total,
             "of": of,
             "oldest": recorder.oldest_at,
             "dropped": recorder.dropped["call"],
         }
+
+    async def _failed(self) -> list[CallRecord]:
+        """Return the first calls of the interactions in which a call failed, the latest first."""
+        failed, slices = [], Slices()
+        for number, trace in enumerate(list(reversed(self._following.traces.values()))):
+            if trace.failures:
+                failed.append(trace.root)
+            if not number % _EVERY and slices.is_over:
+                await slices.next()
+        return failed
 
     def _row(self, record: CallRecord, *, alone: bool) -> View:
         trace, now, used = record.trace, self._following.now, record.uses
@@ -222,6 +243,8 @@ class CallViews:
         }
         if used.begun is not None:
             row["begun"] = wall(used.begun, now)
+        if record.steps and record.steps[0].kind == "model":
+            row["asked"] = wall(record.steps[0].begun, now)  # what comes before is the wait for the rate limit
         if record.until is not None:
             row["to"] = wall(record.until, now)
         if record.end is not None:
@@ -280,14 +303,6 @@ def _agents(record: CallRecord) -> list[str]:
 
 
 _LONGEST_TRACE = 32
-
-
-def _is_wanted(record: CallRecord, only: object, *, alone: bool) -> bool:
-    if only == "open":
-        return not record.is_over if alone else record.trace.is_open
-    if only == "failed":
-        return record.error_type is not None if alone else record.trace.failures > 0
-    return True
 
 
 def _step_row(record: CallRecord, step: Step, depth: int, now: float) -> View:

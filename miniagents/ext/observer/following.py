@@ -48,7 +48,9 @@ class Following(Observer):
         recorder: The recorder.
         system: The system; None until it has started.
         traces: The interactions from outside that are open or kept, by the numbers of their first calls.
+        live: The traces among them that have an open call.
         records: The calls that are open or kept, by their numbers.
+        of_path: The same by the paths of their agents.
         happenings: The happenings that are kept, by their numbers.
         ended: The last facts of actors that have ended, by their paths.
         samples: The samples of the last minutes, one a second: see `Sample`.
@@ -60,7 +62,9 @@ class Following(Observer):
         self.recorder = recorder
         self.keeps_texts = keeps_texts
         self.traces: dict[int, Trace] = {}
+        self.live: dict[int, Trace] = {}
         self.records: dict[int, CallRecord] = {}
+        self.of_path: dict[str, dict[int, CallRecord]] = {}
         self.happenings: dict[int, Happening] = {}
         self.ended: dict[str, Happening] = {}
         self.samples: deque[tuple[float, ...]] = deque(maxlen=SAMPLES)
@@ -97,9 +101,15 @@ class Following(Observer):
         parent = self.records.get(above.id) if above is not None else None
         record = CallRecord(interaction, parent, interaction.agent.alias, interaction.path)
         self.records[record.id] = record
+        trace = record.trace
         if parent is None:
-            self.traces[record.id] = record.trace
-            record.trace.on_forget = self._forget_call
+            self.traces[record.id] = trace
+            trace.on_forget = self._forget_call
+        self.live[trace.id] = trace
+        calls = self.of_path.get(record.path)
+        if calls is None:
+            calls = self.of_path[record.path] = {}
+        calls[record.id] = record
         self.totals["calls"] += 1
         self.open += 1
 
@@ -138,6 +148,8 @@ class Following(Observer):
         self.totals["tokens"] += record.used.own_tokens
         self.cost += record.used.own_cost or 0.0
         self.open -= 1
+        if not record.trace.open:
+            self.live.pop(record.trace.id, None)
         texts = (record.input, record.output, *(record.errors or ()))
         record.size += sum(len(text) for text in texts if text) + sum(step.size for step in record.steps or ())
         self.recorder.keep(record)
@@ -183,6 +195,10 @@ class Following(Observer):
 
     def _forget_call(self, record: CallRecord) -> None:
         self.records.pop(record.id, None)
+        calls = self.of_path[record.path]
+        calls.pop(record.id, None)
+        if not calls:
+            del self.of_path[record.path]
         if not record.trace.records:
             self.traces.pop(record.trace.id, None)
 

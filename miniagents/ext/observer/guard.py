@@ -89,9 +89,9 @@ class Guard:
                 return HTMLResponse(_ENTERED)  # the same link once more, in a browser that is in
             return PlainTextResponse(_DENIED, 401)
         response = HTMLResponse(_ENTERED)
-        path = scope.get("root_path", "") + "/"
         is_secure = scope.get("scheme") in ("https", "wss")
-        response.set_cookie(name, cookie, path=path, httponly=True, samesite="strict", secure=is_secure)
+        # Without a path, since the browser knows better where the page is: a proxy may have taken a prefix away.
+        response.set_cookie(name, cookie, path=None, httponly=True, samesite="strict", secure=is_secure)
         return response
 
     def _sending(self, scope: Scope, send: Send) -> Callable[[Message], Awaitable[None]]:

@@ -1,6 +1,7 @@
 """The other lists of the page: happenings, dead letters, limits, budgets, jobs, approvals, nodes."""
 
 import time
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,10 +11,16 @@ from miniagents.ext.observer.call_views import CallViews, window_of
 from miniagents.ext.observer.facts import kind_of, text_of
 from miniagents.ext.observer.following import Following
 from miniagents.ext.observer.happenings import Happening
+from miniagents.ext.observer.slices import Slices
 from miniagents.ext.observer.texts import Texts
 from miniagents.ext.observer.tree_view import kind_of_cell
 
 MOST = 200
+SCANNED = 1_000
+"""The number of the latest happenings, or calls of one agent, that are looked at."""
+_STREAMS = 4
+"""The live texts that are shown of one agent."""
+_EVERY = 64
 _LONGEST_ERROR = 600
 _SHOWN = 600
 """The characters of a live text that are shown, from its end."""
@@ -69,7 +76,7 @@ class Lists:
         samples = [sample for sample in self._following.samples if sample[0] > since]
         return {"samples": samples}
 
-    def happenings(self, look: Look) -> View:
+    async def happenings(self, look: Look) -> View:
         """Return a window of what happened, the latest first.
 
         Args:
@@ -79,22 +86,30 @@ class Lists:
         first, count = window_of(look, MOST)
         kinds, path = set(look.get("kinds") or ()), look.get("path")
         everything = self._following.happenings
-        wanted = [
-            happening
-            for happening in reversed(everything.values())
-            if (not kinds or happening.kind in kinds) and (not path or _is_below(happening.path, path))
-        ]
+        if kinds or path:
+            # What happened to one actor is looked for among the latest, since that is asked for all the time.
+            latest = islice(reversed(everything.values()), None if kinds else SCANNED)
+            wanted, slices = [], Slices()
+            for number, happening in enumerate(list(latest)):
+                if (not kinds or happening.kind in kinds) and (not path or _is_below(happening.path, path)):
+                    wanted.append(happening)
+                if not number % _EVERY and slices.is_over:
+                    await slices.next()
+            total = len(wanted)
+        else:
+            wanted = list(islice(reversed(everything.values()), max(first + count, SCANNED)))
+            total = len(everything)
         rows = {str(happening.number): self.happening(happening) for happening in wanted[first : first + count]}
         recorder = self._following.recorder
         return {
             "rows": rows,
             "order": list(rows),
             "first": first,
-            "total": len(wanted),
+            "total": total,
             "of": len(everything),
             "oldest": recorder.oldest_at,
             "dropped": recorder.dropped.total() - recorder.dropped["call"],
-            "spark": _spark(wanted),
+            "spark": _spark(wanted[:SCANNED]),
         }
 
     def happening(self, happening: Happening) -> View:
@@ -215,7 +230,7 @@ class Lists:
         """
         system, path = self._system, str(look.get("path") or "/")
         ref = system.lookup(path) if path != "/" else None
-        happened = self.happenings({"path": path, "count": 30})
+        happened = await self.happenings({"path": path, "count": 30})
         view: View = {"path": path, "happened": [happened["rows"][key] for key in happened["order"]]}
         if path != "/":
             view["calls"] = await calls.window({"agent": path, "count": 20})
@@ -259,8 +274,9 @@ class Lists:
     def _streams(self, path: str) -> list[View]:
         """Return the live texts of the calls of an agent."""
         streams = []
-        for record in self._following.records.values():
-            if record.path != path or record.until is not None:
+        calls = self._following.of_path.get(path, {})
+        for record in islice(reversed(calls.values()), SCANNED):
+            if record.until is not None:
                 continue
             steps = [step for step in record.steps or () if step.until is None]
             live = [(step.name, step.text) for step in steps] or [("reply", self._following.reply_of(record))]
@@ -268,7 +284,7 @@ class Lists:
                 if text is not None or steps:
                     seen = self._texts.of(text) or ""
                     streams.append({"call": record.id, "name": name, "text": seen[-_SHOWN:]})
-        return streams[-4:]
+        return streams[:_STREAMS]
 
 
 def cell_at(system: Any, path: str) -> Any:

@@ -128,7 +128,19 @@ class PageApp(Starlette):
         level = websocket.query_params.get("texts")
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(texts.level):
             texts = texts.lowered(level)
-        hello = {
+        self.connections += 1
+        try:
+            await Connection(websocket, self.sections_of(texts), self.hello(texts)).run()
+        finally:
+            self.connections -= 1
+
+    def hello(self, texts: Texts) -> View:
+        """Return what a page is told first.
+
+        Args:
+            texts: Its rule for texts.
+        """
+        return {
             "boot": self.boot,
             "pid": os.getpid(),
             "began": self._began,
@@ -137,11 +149,6 @@ class PageApp(Starlette):
             "actions": sorted(self._kinds),
             "texts": texts.level,
         }
-        self.connections += 1
-        try:
-            await Connection(websocket, self.sections_of(texts), hello).run()
-        finally:
-            self.connections -= 1
 
     def sections_of(self, texts: Texts | None = None) -> dict[str, Section]:
         """Return the sections that one page can look at.
@@ -167,7 +174,7 @@ class PageApp(Starlette):
             "actor": (0.2, lambda look: lists.actor(look, calls)),
             "calls": (0.4, calls.window),
             "call": (0.2, calls.waterfall),
-            "happenings": (0.4, plain(lists.happenings)),
+            "happenings": (0.4, lists.happenings),
             "letters": (0.6, plain(lists.letters)),
             "allowances": (0.6, plain(lambda _: lists.allowances())),
             "waits": (1.0, lambda _: lists.waits()),

@@ -1,23 +1,24 @@
 """`WebObserver`: the observer of a system as a page in the browser."""
 
 import asyncio
-import contextlib
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from miniagents.agents import InteractionAccount
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.observer.actions import allowed_kinds
 from miniagents.ext.observer.following import Following
 from miniagents.ext.observer.guard import allows_names
+from miniagents.ext.observer.listening import Server, address_of, listener
 from miniagents.ext.observer.page_app import PageApp
 from miniagents.ext.observer.recorder import DEFAULT_BUDGET, FlightRecorder
+from miniagents.ext.observer.recording import DEFAULT_BYTES, Recorder
 from miniagents.ext.observer.sessions import Sessions
 from miniagents.ext.observer.texts import Level, Redact, Texts
 from miniagents.log import log as _log
@@ -25,6 +26,7 @@ from miniagents.supervision.checking import check_count
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LAST_PORT = 65_535
+_LEAST_RECORDED = 65_536
 
 
 class WebObserver(Following):
@@ -36,7 +38,11 @@ class WebObserver(Following):
     Args:
         host: The address to listen at. The page has no TLS: leave it on loopback, or behind a proxy.
         port: The port, 0 for any.
-        record: The file to record to; see `miniagents replay`. None for no file.
+        record: The file to record to: what the page would show, a frame a second, for its owner alone (0600). An older
+            recording there is replaced. `miniagents replay` plays it. None for no file.
+        record_texts: What of the texts goes into the recording, as `texts`. Without a word of yours these are the facts
+            alone: no prompts, no replies, no texts of errors.
+        record_bytes: The most bytes of the recording, 65,536 or more. When it is full, its older half goes.
         redact: Replaces what must not be seen. It is called with each text before it leaves the process.
         actions: Whether the page can restart, stop, cancel, resend and answer; or the kinds of actions that it can do:
             "restart", "stop", "cancel", "resend", "drop", "answer", "cancel_job".
@@ -73,6 +79,8 @@ class WebObserver(Following):
         host: str = "127.0.0.1",
         port: int = 0,
         record: str | Path | None = None,
+        record_texts: Level = "facts",
+        record_bytes: int = DEFAULT_BYTES,
         redact: Redact | None = None,
         actions: bool | Iterable[str] = True,
         budget_bytes: int = DEFAULT_BUDGET,
@@ -87,13 +95,19 @@ class WebObserver(Following):
         self.url: str | None = None
         self._host = host
         self._port = port
-        self._record = record
+        check_count("record_bytes=", record_bytes, _LEAST_RECORDED)
+        self.recorder_to_file: Recorder | None = None
+        if record is not None:
+            recorded = Texts(record_texts, redact)
+            self.recorder_to_file = Recorder(
+                Path(record), self, recorded, lambda: self.app.sections_of(recorded), record_bytes
+            )
         self._opens = opens
         self._sessions = Sessions()
         self._allows_host: Callable[[str], bool] = allows_names((*LOOPBACK, host))
         self._kinds = allowed_kinds(actions)
         self.app = PageApp(self, shown, self._kinds, self._sessions, lambda name: self._allows_host(name))
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
         self._sampling: asyncio.TimerHandle | None = None
@@ -105,6 +119,8 @@ class WebObserver(Following):
         self.begin(system)
         self._sample(system.loop)
         system.shared(self, lambda: self, _closed)
+        if self.recorder_to_file is not None:
+            self.recorder_to_file.begin(system.loop)
         if self._opens:
             self._open(system.loop)
 
@@ -115,24 +131,19 @@ class WebObserver(Following):
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen, print the address, and serve. A port that is taken is told, and the system goes on without a page."""
         try:
-            listener = self._listener = _listener(self._host, self._port)
+            bound = self._listener = listener(self._host, self._port)
         except OSError as error:
             _log.error("observer.not_open", host=self._host, port=self._port, error=str(error))
             print(f"miniagents: no observer at {self._host}:{self._port}: {error}", file=sys.stderr, flush=True)
             return
-        port = listener.getsockname()[1]
-        name = f"[{self._host}]" if ":" in self._host else self._host
-        self.url = f"http://{name}:{port}/"
+        self.url = address_of(self._host, bound)
         print(f"miniagents: see the agents at {self.new_link()}", file=sys.stderr, flush=True)
-        config = uvicorn.Config(
-            self.app, log_config=None, access_log=False, lifespan="off", ws_max_size=65_536, timeout_graceful_shutdown=1
-        )
-        server = self._server = _Server(config)
-        self._serving = loop.create_task(self._serve(server, listener), context=Context())
+        server = self._server = Server(self.app)
+        self._serving = loop.create_task(self._serve(server, bound), context=Context())
 
-    async def _serve(self, server: "_Server", listener: socket.socket) -> None:
+    async def _serve(self, server: Server, bound: socket.socket) -> None:
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=[bound])
         except Exception as error:
             _log.error("observer.failed_to_serve", error=repr(error))
 
@@ -148,6 +159,8 @@ class WebObserver(Following):
 
     async def aclose(self) -> None:
         """Close the page, and follow no more. The recorder keeps what it has."""
+        if self.recorder_to_file is not None:
+            await self.recorder_to_file.aclose()
         self.end()
         if self._sampling is not None:
             self._sampling.cancel()
@@ -159,6 +172,12 @@ class WebObserver(Following):
         if self._listener is not None:
             self._listener.close()
         self.url = self._server = self._serving = self._listener = None
+
+    def interaction_over(self, account: InteractionAccount) -> None:
+        """A call is over. One from outside is recorded."""
+        super().interaction_over(account)
+        if self.recorder_to_file is not None and account.above is None:
+            self.recorder_to_file.over(account.id)
 
     # Inside of another app
 
@@ -203,27 +222,6 @@ class Mounted:
             return
         inner = {**scope, "root_path": root, "path": f"{root}/" if is_page else scope["path"]}
         await self.observer.app(inner, receive, send)
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the signals of the process alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 async def _closed(observer: WebObserver) -> None:

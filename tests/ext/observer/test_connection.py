@@ -112,8 +112,10 @@ async def test_a_page_that_takes_no_frame_gets_no_other_one_and_nothing_is_compu
     assert len(client.frames) == 1
     before = len(asked)
 
+    client.say({"look": {"count": {"first": 9}}})  # it looks elsewhere, and has not taken the frame yet
     await asyncio.sleep(60)
     assert len(asked) == before
+    assert len(client.frames) == 1
 
     client.say({"taken": 1})
     await asyncio.sleep(TICK * 1.5)

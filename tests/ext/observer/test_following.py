@@ -174,7 +174,8 @@ async def test_what_the_recorder_drops_is_forgotten_everywhere() -> None:
 
         assert observer.recorder.bytes <= 1_500
         assert 0 < len(observer.records) < 5
-        assert len(observer.traces) == len(observer.records)
+        assert len(observer.traces) == len(observer.records) == len(observer.of_path["/agents/leaf"])
+        assert observer.live == {}
         assert observer.recorder.dropped["call"] == 20 - len(observer.records)
 
 

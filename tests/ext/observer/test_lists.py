@@ -55,10 +55,10 @@ async def test_what_happened_comes_the_latest_first_by_kind_and_by_place() -> No
         await asyncio.sleep(1)
         observer.add("action", "/other", text="stop: is stopping", by="browser 1")
 
-        every = lists.happenings({})
-        crashes = lists.happenings({"kinds": ["crash"]})
-        below = lists.happenings({"path": "/readers"})
-        window = lists.happenings({"first": 1, "count": 1})
+        every = await lists.happenings({})
+        crashes = await lists.happenings({"kinds": ["crash"]})
+        below = await lists.happenings({"path": "/readers"})
+        window = await lists.happenings({"first": 1, "count": 1})
 
     assert [row["kind"] for row in every["rows"].values()] == ["action", "restart", "crash"]
     assert [row["text"] for row in crashes["rows"].values()] == ["a secret"]
@@ -72,7 +72,7 @@ async def test_a_deadlock_is_shown_with_its_ring() -> None:
     async with listed() as (_, observer, lists):
         observer.add("deadlock", "/a", text="wait for each other", ring=("/a", "/b"))
 
-        (row,) = lists.happenings({})["rows"].values()
+        (row,) = (await lists.happenings({}))["rows"].values()
 
     assert row["ring"] == ("/a", "/b")
 
@@ -81,7 +81,7 @@ async def test_facts_show_no_text_of_a_failure() -> None:
     async with listed(Texts("facts")) as (_, observer, lists):
         observer.add("crash", "/a", text="a secret", error_type="ValueError")
 
-        (row,) = lists.happenings({})["rows"].values()
+        (row,) = (await lists.happenings({}))["rows"].values()
 
     assert (row["type"], "text" in row) == ("ValueError", False)
 

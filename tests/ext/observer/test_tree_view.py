@@ -85,6 +85,17 @@ async def test_more_than_twenty_siblings_of_a_kind_are_one_row_with_counts_and_t
     assert rows[2]["restarts"] == 1
 
 
+async def test_twenty_siblings_of_a_kind_are_rows_of_their_own_whoever_stands_beside_them() -> None:
+    async with viewed() as (system, tree):
+        for number in range(GROUPED):
+            system.spawn(Tiny, name=f"tiny-{number}")
+        await system.spawn(Parent, name="parent").started()
+
+        view = await tree.window({})
+
+    assert view["total"] == 1 + GROUPED + 1
+
+
 async def test_a_group_that_is_unfolded_shows_a_window_of_its_members() -> None:
     async with viewed() as (system, tree):
         for number in range(500):

@@ -146,11 +146,19 @@ class MessagesReader:
         elif kind == "signature_delta":
             signature = a_text(delta.get("signature"), "delta.signature")
             self._piece(place, "", "thinking")["signature"] = signature
+        elif kind == "compaction_delta":  # it comes whole
+            fields = {name: value for name, value in delta.items() if name != "type" and value is not None}
+            self._piece(place, "", "compaction").update(fields)
+            self._answer.silent_tokens += 1
         elif kind == "citations_delta":
             citation = an_object(delta.get("citation"), "delta.citation")
             block = self._piece(place, "", "text")
             block["citations"] = [*(block.get("citations") or ()), citation]
             self._answer.arrived.append(PartToken(citation_of(all_sound(citation))))
+        elif place in self._blocks:  # of a compaction: its deltas are fields of the block
+            self._blocks[place] |= {
+                name: value for name, value in delta.items() if name != "type" and value is not None
+            }
         return ""
 
     def _piece(self, place: int, piece: str, kind: str) -> dict[str, Any]:

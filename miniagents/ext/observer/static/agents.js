@@ -1,9 +1,9 @@
 // The supervision tree, and one agent of it.
 
 import { signal } from "@preact/signals";
-import { useRef, useState } from "preact/hooks";
-import { Age, Empty, Fresh, Icon, Path, State, Sure, Virtual, arrows, html, link, useHold } from "./parts.js";
-import { exact, number, plural, seconds } from "./format.js";
+import { useEffect, useState } from "preact/hooks";
+import { Age, Empty, Fresh, Icon, State, Sure, Virtual, arrows, html, link, useHold } from "./parts.js";
+import { exact, number, plural } from "./format.js";
 import { act, frameAt, may, section, useLook } from "./store.js";
 import { CallRow } from "./shared.js";
 import { HappeningRow } from "./lists.js";
@@ -109,7 +109,7 @@ const Actor = ({ path }) => {
       <${State} state=${view.state} />
       <span class="spacer"></span>
       ${isActor && may("restart") && html`<${Sure} question="Restart it?" onSure=${() => act("restart", { target: path, expect })}>Restart<//>`}
-      ${isActor && may("stop") && html`<${Sure} question="Stop it for good?" kind="bad-quiet" onSure=${() => act("stop", { target: path, expect })}>Stop<//>`}
+      ${isActor && may("stop") && html`<${Sure} question="Stop it?" kind="bad-quiet" onSure=${() => act("stop", { target: path, expect })}>Stop<//>`}
       <a class="tool narrow-only" href="#/agents" aria-label="Back to the tree"><${Icon} name="close" /></a>
     </div>
     ${view.state === "unknown" && html`<${Empty}>There is no actor at this path, and none is remembered.<//>`}
@@ -134,13 +134,18 @@ const Actor = ({ path }) => {
         <pre aria-live="off">${stream.text || "…"}<i class="caret"></i></pre>
       </section>`)}
     ${view.error && html`<section class="card bad-card"><h3>Last error</h3><pre>${view.error}</pre>${view.happened.find((row) => row.agents) && html`<p class="trail">${view.happened.find((row) => row.agents).agents.join(" ← ")}</p>`}</section>`}
-    ${calls && html`<section><h3>Calls <small>${calls.total === calls.of ? calls.of : `${calls.total} of ${calls.of}`}</small></h3>
-      <div class="rows" onKeyDown=${arrows}>${calls.order.length ? calls.order.map((key) => html`<${CallRow} key=${key} row=${calls.rows[key]} />`) : html`<${Empty}>No calls of it are kept.<//>`}</div></section>`}
+    ${calls?.of > 0 && html`<section><h3>Calls <small>${calls.total === calls.of ? calls.of : `${calls.total} of ${calls.of}`}</small></h3>
+      <div class="rows" onKeyDown=${arrows}>${calls.order.map((key) => html`<${CallRow} key=${key} row=${calls.rows[key]} />`)}</div></section>`}
     ${view.happened.length > 0 && html`<section><h3>What happened here</h3><div class="rows">${view.happened.map((row) => html`<${HappeningRow} key=${row.key} row=${row} />`)}</div></section>`}`;
 };
 
 export const Agents = ({ rest }) => {
   const path = rest.length && rest.some(Boolean) ? `/${rest.filter(Boolean).join("/")}` : rest.length ? "/" : null;
+  useEffect(() => {
+    // Whoever comes by a link sees the actor in its place.
+    const above = (path ?? "/").split("/").slice(1, -1).map((_, place, names) => `/${names.slice(0, place + 1).join("/")}`);
+    open.value = [...new Set([...open.value, ...above])];
+  }, [path]);
   return html`
     <h1 class="visually-hidden">Agents</h1>
     <div class="split" data-chosen=${Boolean(path)}>

@@ -10,6 +10,7 @@ import { Overview } from "./overview.js";
 import { Agents } from "./agents.js";
 import { Interactions } from "./interactions.js";
 import { Jobs, Letters, Limits, Nodes, Timeline } from "./lists.js";
+import { Playback } from "./playback.js";
 import { Search, searching } from "./search.js";
 
 export const route = signal(read());
@@ -70,16 +71,16 @@ const Header = () => {
         <img src="static/icon.svg" alt="" width="26" height="26" />
         <span class="brand-name">${about?.system ?? "MiniAgents"}</span><span class="visually-hidden">, overview</span>
       </a>
-      <span class="about">${about && html`pid ${about.pid} · up <${Age} at=${about.began} />`}${summary && html` · ${exact(summary.actors)} actors`}</span>
-      <${Freshness} />
+      <span class="about">${about && (about.recording ? `${seconds(about.recording.ends - about.recording.begins)} long` : html`pid ${about.pid} · up <${Age} at=${about.began} />`)}${summary && html` · ${exact(summary.actors)} actors`}</span>
+      ${about?.recording ? html`<${Playback} />` : html`<${Freshness} />`}
       <span class="spacer"></span>
-      ${about && !about.actions.length && html`<span class="chip" title="No action is allowed here">read only</span>`}
-      ${about && html`<label class="chip picks"><span class="visually-hidden">Texts that are shown</span>
+      ${about && !about.recording && !about.actions.length && html`<span class="chip" title="No action is allowed here">read only</span>`}
+      ${about && !about.recording && html`<label class="chip picks"><span class="visually-hidden">Texts that are shown</span>
         <select value=${texts.value} onChange=${(event) => { texts.value = event.target.value; reconnect(); }}>
           ${["full", "redacted", "facts"].map((level) => html`<option value=${level}>${{ full: "full text", redacted: "redacted", facts: "facts only" }[level]}</option>`)}
         </select></label>`}
       <button class="tool" onClick=${() => { searching.value = true; }} title="Search  /" aria-label="Search"><${Icon} name="search" /></button>
-      <button class="tool" onClick=${() => setPaused(!paused.value)} title="Pause  p" aria-label=${paused.value ? "Go on" : "Pause"} aria-pressed=${paused.value}><${Icon} name=${paused.value ? "play" : "pause"} /></button>
+      ${!about?.recording && html`<button class="tool" onClick=${() => setPaused(!paused.value)} title="Pause  p" aria-label=${paused.value ? "Go on" : "Pause"} aria-pressed=${paused.value}><${Icon} name=${paused.value ? "play" : "pause"} /></button>`}
       <button class="tool" onClick=${turn} title="Light or dark  t" aria-label="Light or dark"><${Icon} name=${theme.value === "dark" ? "sun" : "moon"} /></button>
       <button class="tool wide-only" onClick=${() => { helping.value = true; }} title="Keys  ?" aria-label="Keys"><${Icon} name="help" /></button>
     </header>`;
@@ -109,7 +110,7 @@ window.addEventListener("keydown", (event) => {
   if (event.key === "Escape") { helping.value = false; searching.value = false; return; }
   if (event.metaKey || event.ctrlKey || event.altKey || event.target.closest?.("input, textarea, select")) return;
   if (event.key === "/") searching.value = true;
-  else if (event.key === "p") setPaused(!paused.value);
+  else if (event.key === "p" && !hello.value?.recording) setPaused(!paused.value);
   else if (event.key === "t") turn();
   else if (event.key === "?") helping.value = true;
   else if (/^[1-8]$/.test(event.key)) location.hash = `#/${pages[event.key - 1][0]}`;

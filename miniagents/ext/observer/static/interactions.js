@@ -1,6 +1,6 @@
 // Interactions: the list of them, and one as a waterfall.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Age, Empty, Fresh, Icon, Path, Reach, Stack, State, Sure, Virtual, arrows, html, link, useHold } from "./parts.js";
 import { exact, money, number, plural, seconds } from "./format.js";
 import { act, frameAt, may, now, useLook } from "./store.js";
@@ -39,7 +39,7 @@ const Bar = ({ row, from, to }) => {
   } else if (row.step === "tool") parts.push(["tools", row.from, end]);
   else {
     const begun = row.begun ?? (row.status === "waiting" ? end : row.from);
-    parts.push(["mailbox", row.from, begun], ["call", begun, end]);
+    parts.push(["mailbox", row.from, begun], ["limit", begun, row.asked ?? begun], ["call", row.asked ?? begun, end]);
     if (row.to && row.status !== "cancelled") parts.push(["flow", row.to, row.over ?? now()]); // its replies still come
   }
   return html`
@@ -87,9 +87,11 @@ const Text = ({ name, text, id, live }) => {
       <pre ref=${box} tabindex="0" aria-label=${name}>${earlier}${text.text}${live && html`<i class="caret"></i>`}</pre></section>`;
 };
 
-const Selected = ({ call }) => html`
+const Selected = ({ call, root }) => html`
   <div class="selected">
-    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts + 1}</span>`}<span class="spacer"></span><${Path} path=${call.path} /></div>
+    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts + 1}</span>`}<span class="spacer"></span>
+      ${call.id !== root && !call.over && may("cancel") && html`<${Sure} question="Cancel this call, and all below it?" kind="bad-quiet" onSure=${() => act("cancel", { target: call.id, expect: { path: call.path, attempts: call.attempts ?? 0 } })}>Cancel<//>`}
+      <${Path} path=${call.path} /></div>
     ${call.trace.length > 1 && html`<p class="trail">${call.trace.join(" ← ")}</p>`}
     ${call.error && html`<pre class="bad-text">${call.error_type ? `${call.error_type}: ` : ""}${call.error}</pre>`}
     ${call.errors.map((error, place) => html`<pre class="bad-text" key=${place}>attempt ${place + 1}: ${error ?? "failed"}</pre>`)}
@@ -170,7 +172,7 @@ const Waterfall = ({ id }) => {
             <span class="span-took">${seconds((row.to ?? now()) - row.from)}</span>
           </div>`} />
     </section>
-    <${Selected} call=${call} />`;
+    <${Selected} call=${call} root=${view.id} />`;
 };
 
 export const Interactions = ({ rest }) => {

@@ -1,7 +1,7 @@
 // The first page: what is going on, at a glance.
 
 import { useMemo } from "preact/hooks";
-import { Age, Empty, Path, Spark, html, link } from "./parts.js";
+import { Empty, Spark, html } from "./parts.js";
 import { bytes, clock, exact, money, number, plural } from "./format.js";
 import { Chart } from "./chart.js";
 import { Sky } from "./sky.js";

@@ -12,7 +12,7 @@ export const html = htm.bind(h);
 /** The address of a thing in the page. */
 export const link = {
   actor: (path) => `#/agents${path.split("/").map(encodeURIComponent).join("/")}`,
-  call: (id, trace) => `#/interactions/${id}`,
+  call: (id) => `#/interactions/${id}`,
 };
 
 const paths = {

@@ -9,6 +9,7 @@ export const frameAt = signal(0); // when the last frame came, on performance.no
 export const paused = signal(false);
 export const notices = signal([]);
 export const texts = signal(null);
+export const seek = signal(null); // the time that a recording is looked at, in seconds since the epoch
 export let skew = 0; // seconds that the clock of the server is ahead
 
 const sections = new Map();
@@ -59,7 +60,11 @@ const flush = () => {
 };
 
 // A hidden tab and a paused page look at nothing.
-const wanted = () => (document.hidden || paused.value ? {} : Object.fromEntries(looks));
+const wanted = () => {
+  if (document.hidden || (paused.value && seek.value === null)) return {};
+  const all = [...looks];
+  return Object.fromEntries(seek.value === null ? all : all.map(([name, params]) => [name, { ...params, at: seek.value }]));
+};
 
 const say = (message) => {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
@@ -95,6 +100,7 @@ const take = (message) => {
         notice(`A new process is behind this address (pid ${message.hello.pid}).`);
       }
       hello.value = message.hello;
+      if (message.hello.recording) seek.value ??= message.hello.recording.ends;
       texts.value ??= message.hello.texts;
       status.value = "live";
     });
@@ -105,7 +111,7 @@ const take = (message) => {
   frames += 1;
   batch(() => {
     frameAt.value = performance.now();
-    skew = message.at - Date.now() / 1000;
+    skew = (seek.value ?? message.at) - Date.now() / 1000;
     for (const [name, delta] of Object.entries(message.sections)) merge(name, delta);
   });
   // Taken once it is painted: a page that is slow gets fewer frames.
@@ -140,6 +146,12 @@ export const reconnect = () => {
   socket = null;
   old?.close();
   connect();
+};
+
+/** Look at another time of a recording. */
+export const setSeek = (at) => {
+  seek.value = at;
+  flush();
 };
 
 export const setPaused = (is) => {
