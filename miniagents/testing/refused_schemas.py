@@ -8,6 +8,7 @@ _STRICT_WORDS = frozenset(
         *("type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const", "$ref", "$defs"),
         *("title", "description", "pattern", "format", "multipleOf", "minimum", "maximum", "exclusiveMinimum"),
         *("exclusiveMaximum", "minItems", "maxItems"),
+        "$schema",  # the official SDK for Node sends it
     }
 )
 """The keywords of OpenAI's strict mode: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas"""
