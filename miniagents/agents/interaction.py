@@ -220,13 +220,14 @@ class Interaction(ReplyingCall):
             current_work.set(None)  # that of the caller; what this code starts is the call's own
         if self.task is None:
             self.task = asyncio.current_task()  # an eager task begins before its maker gets it
-        account, dispatcher = self.account, self.system.dispatcher
-        if account is not None:
-            now = dispatcher.now if dispatcher.awake else dispatcher.time()
-            account.attempts += 1
-            account.attempt_begun_at = now
-            if account.begun_at is None:
-                account.begun_at = now
+        if self.account is not None:
+            # Neither a call nor a local variable: this frame is a part of each run that waits (tests/test_costs.py).
+            self.account.attempts += 1
+            self.account.attempt_begun_at = (
+                self.system.dispatcher.now if self.system.dispatcher.awake else self.system.dispatcher.time()
+            )
+            if self.account.begun_at is None:
+                self.account.begun_at = self.account.attempt_begun_at
         error: BaseException | None = None
         try:
             try:
@@ -250,8 +251,8 @@ class Interaction(ReplyingCall):
                 self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id, actor=self.cell)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
-            elif account is not None:
-                account.attempt_failed(dispatcher.time(), error)
+            elif self.account is not None:
+                self.account.attempt_failed(self.system.dispatcher.time(), error)
         except Exception as fault:  # of the runtime itself: the worker must not die of it
             stack = traceback_text(fault)
             _log.error("runtime.call_end_failed", actor=self.path, interaction=self.id, stack=stack)
@@ -337,6 +338,7 @@ class Interaction(ReplyingCall):
             account.ended_at = now = dispatcher.now if dispatcher.awake else dispatcher.time()
             if error is not None and not self.was_passivated:
                 account.error = error_text(error)
+                account.failed_attempts = account.failed_attempts[: account.attempts - 1]  # the last one is this end
             if self._background:
                 account.wait_for(self._background)
             account.settle(now)

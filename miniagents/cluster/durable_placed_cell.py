@@ -14,6 +14,8 @@ from collections import deque
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
@@ -22,10 +24,13 @@ from miniagents.actors.messaging.envelope import check_message_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.mailbox import BoundedQueue
 from miniagents.actors.messaging.ref import ActorRef
-from miniagents.cluster import hosting
+from miniagents.cluster import hosting, items
+from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.link import UNNAMED
 from miniagents.cluster.placed_cell import PlacedCell
 from miniagents.errors import ActorStoppedError, NodeLostError
+from miniagents.journal import StoredEnvelope
+from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
@@ -43,6 +48,9 @@ class DurablePlacedCell(PlacedCell):
         self._ids: dict[Enveloped, str] = {}  # of those that wait here
         self._again: list[tuple[Enveloped, str]] = []  # whose node was lost before it had said that they are written
         self._senders: dict[Enveloped, asyncio.Future[None]] = {}
+        mail = self.system.durable_mail
+        assert mail is not None  # the system has a journal
+        mail.lives_elsewhere(self.path, self)
 
     # Identity
 
@@ -162,6 +170,13 @@ class DurablePlacedCell(PlacedCell):
         while self._room:
             self.made_room()
 
+    def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
+        """Hand on a dead letter that was sent again. While there is no node, the next one reads it."""
+        if self._is_there:
+            data = pack([items.RESENT, self.uid, msgspec.to_builtins(mail, builtin_types=(bytes,))])
+            check_size(data, self.path)
+            self.remote.link.channel.send(data)  # type: ignore[attr-defined]  # the link of nodes has one
+
     async def room(self) -> None:
         """Wait for room on the node, or here while there is none."""
         if self._is_there:
@@ -256,6 +271,9 @@ class DurablePlacedCell(PlacedCell):
         """Settle all that waits for the actor, which has ended for good."""
         held = [*self.waiting(), *(entry for entry, _ in self._again)]
         super().settle()
+        mail = self.system.durable_mail
+        if mail is not None:
+            mail.forget(self.path, self)
         for entry in held:
             sender = self._senders.pop(entry, None)
             if sender is not None and not sender.done():

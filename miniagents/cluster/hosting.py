@@ -6,6 +6,7 @@ supervisor judges it. Whether an exit will be answered by a restart is known her
 mailbox stays open meanwhile.
 """
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from miniagents.actors.cells.cell import Cell
@@ -17,8 +18,10 @@ from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import pack
 from miniagents.cluster.names import factory_from_wire, options_from_wire
-from miniagents.errors import ActorStoppedError, InvalidOptionError, NodeLostError
+from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, NodeLostError
+from miniagents.journal import StoredEnvelope
 from miniagents.log import log as _log
+from miniagents.messages import decode
 from miniagents.promising import Promise
 from miniagents.supervision import ChildSpec, Restart, Shutdown, StopReason, answers
 
@@ -218,6 +221,14 @@ class Hosting:
                 cell.terminate(reason if reason is not None else StopReason.SHUTDOWN)
             case "cancel start":
                 cell.cancel_start()
+
+    def resent(self, uid: int, mail: StoredEnvelope) -> None:
+        """Let a durable actor take a dead letter that was sent again. One that has ended leaves it in the journal."""
+        hosted = self._hosted.get(uid)
+        inbox: Any = hosted.cell.inbox if hosted is not None else None
+        if inbox is not None:
+            with contextlib.suppress(DecodeError):  # the next start buries it again
+                inbox.take_resent(mail, decode(mail.body))
 
     def ended(self, cell: Any) -> None:
         """Forget an actor that has ended, and the cell above it with its last child."""

@@ -49,6 +49,8 @@ SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 
+RESENT = 63  # uid, envelope: a dead letter of a durable actor was sent again
+
 # The journal of the driver
 JOURNAL_WRITE = 70  # number, operations
 JOURNAL_READ = 71  # number, query, or None for numbers alone

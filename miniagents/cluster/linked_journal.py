@@ -111,6 +111,7 @@ class LinkedJournal:
         if not self._is_open or self._channel is None:
             raise JournalError("the journal of the driver is not open here: the node has not joined yet, or has ended")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
         if self._lost is None:
             self._send(kind, data, (work, future))
         else:
@@ -172,6 +173,12 @@ class LinkedJournal:
         for _, future in waiting.values():
             if future is not None and not future.done():
                 future.set_exception(_unreached(error))
+
+
+def _seen(future: "asyncio.Future[Any]") -> None:
+    """Nobody needs to await a write, so that its failure need not be heard."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _unreached(error: BaseException) -> JournalError:

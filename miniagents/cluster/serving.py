@@ -3,6 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.envelope import Envelope
@@ -16,6 +18,7 @@ from miniagents.cluster.link import UNNAMED
 from miniagents.cluster.served_call import ServedCall
 from miniagents.cluster.served_journal import ServedJournal
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
+from miniagents.journal import StoredEnvelope
 from miniagents.log import log as _log
 from miniagents.messages import ErrorMessage, Message
 from miniagents.supervision import StopReason
@@ -345,6 +348,13 @@ class Serving:
     def _child_ask(self, uid: int, what: str, reason: Any) -> None:
         self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
 
+    def _resent(self, uid: int, envelope: Any) -> None:
+        try:
+            mail = msgspec.convert(envelope, StoredEnvelope)
+        except msgspec.ValidationError as error:
+            raise DecodeError(f"these data are not those of an envelope: {error}") from error
+        self._nodes.hosting.resent(uid, mail)
+
     # The journal
 
     def _journal_write(self, number: int, operations: Any) -> None:
@@ -394,6 +404,7 @@ _TAKES: items.Takers = {
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
     items.SPAWN: (Serving._spawn, 8),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.RESENT: (Serving._resent, 2),  # noqa: SLF001
     items.JOURNAL_WRITE: (Serving._journal_write, 2),  # noqa: SLF001
     items.JOURNAL_READ: (Serving._journal_read, 2),  # noqa: SLF001
     items.PROBE: (Serving._probe, 6),  # noqa: SLF001

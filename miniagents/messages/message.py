@@ -149,6 +149,12 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         text = str(self)
         return (TextToken(text),) if text else ()
 
+    @property
+    def text(self) -> str:
+        """The text of the message, the same as `str(message)`: that of a text message, JSON of the fields for others. A
+        class may declare a field of this name instead."""
+        return str(self)
+
     def __str__(self) -> str:
         return to_json({name: getattr(self, name) for name in self.__struct_fields__ if name != "metadata"})
 

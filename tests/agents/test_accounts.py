@@ -270,6 +270,20 @@ async def test_attempts_are_told_apart(kind: str) -> None:
     assert [attempt.ended_at - attempt.begun_at for attempt in account.failed_attempts] == [1.0, 1.0]
 
 
+async def test_the_attempt_that_a_call_ends_with_is_no_failed_attempt_before_it() -> None:
+    async def fails(ctx: InteractionContext) -> None:
+        raise ValueError("again and again")
+
+    agent = miniagent(retry=RetryPolicy(attempts=3, on=(ValueError,)))(fails)
+    follows = Follows()
+    async with MiniAgents(observers=[follows]):
+        with pytest.raises(ValueError, match="again"):
+            await agent.inquire()
+    (account,) = follows.over
+    assert (account.attempts, len(account.failed_attempts)) == (3, 2)
+    assert account.error == "ValueError: again and again"
+
+
 async def test_an_unknown_cost_is_unknown_above_and_never_nothing() -> None:
     @miniagent
     async def unknown(ctx: InteractionContext) -> None:

@@ -52,6 +52,8 @@ class Get(Message):
 class Keeper(Actor):
     """Keeps the texts that it was told. "wait" waits for the gate, "boom" crashes."""
 
+    is_broken = True
+
     def __init__(self) -> None:
         self.texts: list[str] = []
 
@@ -67,7 +69,7 @@ class Keeper(Actor):
         text = str(message)
         if text.startswith("wait"):
             await Gate.opened.wait()
-        if text.startswith("boom"):
+        if text.startswith("boom") and self.is_broken:
             raise ValueError("boom")
         if text == "me":
             ctx.self.tell(TextMessage("to myself"))
@@ -114,6 +116,7 @@ class Clerk:
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     HANDLED.clear()
+    Keeper.is_broken = True
     Gate.opened = asyncio.Event()
 
 
@@ -416,3 +419,54 @@ async def test_a_node_has_not_left_before_the_driver_has_all_that_it_has_said() 
         await draining
         assert str(await keeper.ask(Get())) == "wait"
         assert HANDLED == [("a", "wait")]
+
+
+async def test_a_dead_letter_that_is_sent_again_is_handled_where_its_actor_is_also_if_that_has_no_node() -> None:
+    async with cluster("a") as (system, platform, _, _):
+        options = on("a", retry=RetryPolicy(attempts=1), supervision=OneForOne(max_restarts=None))
+        keeper = system.spawn(Keeper, name="keeper", options=options)
+        Keeper.is_broken = True
+        for text in ("boom 1", "boom 2"):
+            await keeper.send(TextMessage(text))
+        assert str(await keeper.ask(Get())) == ""
+        await asyncio.sleep(1)
+        durable: Any = system.dead_letters.durable
+        first, second = await durable.list()
+        Keeper.is_broken = False
+        assert await durable.resend(first.number)
+        await asyncio.sleep(1)
+        assert str(await keeper.ask(Get())) == "boom 1"
+        platform.fails_to_start.add("a")
+        platform.die(platform.node("a"))
+        await asyncio.sleep(3)
+        assert await durable.resend(second.number)
+        platform.fails_to_start.clear()
+        assert str(await keeper.ask(Get())) == "boom 1 boom 2"
+        assert await durable.list() == []
+
+
+async def test_what_came_in_the_meantime_stays_behind_what_was_there_when_the_next_node_is_lost_too() -> None:
+    async with cluster() as (system, platform, _, journal):
+        keeper = system.spawn(Keeper, name="keeper", options=SPREAD)
+        for text in ("wait 1", "2", "3"):
+            await keeper.send(TextMessage(text))
+        platform.die(platform.node("a"))
+        await keeper.send(TextMessage("4"))
+        assert len(await waiting(journal, "/keeper")) == 4
+        platform.die(platform.node("b"))
+        Gate.opened.set()
+        assert str(await keeper.ask(Get())) == "wait 1 2 3 4"
+
+
+async def test_lost_nodes_count_in_no_window_of_an_actor_without_a_supervisor() -> None:
+    async with cluster() as (system, platform, _, _):
+        options = SpawnOptions(
+            durable=True, placement=Placement.SPREAD, supervision=OneForOne(max_restarts=1, within=3600)
+        )
+        keeper = system.spawn(Keeper, name="keeper", options=options)
+        for number in range(1, 5):
+            await keeper.send(TextMessage(str(number)))
+            (node,) = (info.node for info in system.tree().children if info.path == "/keeper")
+            platform.die(platform.node(node))
+        assert str(await keeper.ask(Get())) == "1 2 3 4"
+        assert keeper.is_alive

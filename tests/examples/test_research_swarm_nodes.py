@@ -17,6 +17,7 @@ from examples.research_swarm.agents import Finding
 from examples.research_swarm.swarm import Found, Swarm
 from miniagents import ActorInfo, EventKind, InteractionContext, MiniAgents, miniagent
 from miniagents.ext.ray import RayCluster
+from miniagents.journal import SqliteJournal
 from tests.ext.ray.clusters import until_up
 
 pytestmark = [
@@ -30,37 +31,53 @@ CORPUS = str(Path(__file__).parents[2] / "examples" / "research_swarm" / "corpus
 QUESTION = "What did presidents promise about space exploration and the moon?"
 
 
+PROMPTS: list[str] = []
+
+
 @miniagent
 async def model(ctx: InteractionContext) -> None:
     """A model that repeats the last line of what it is asked."""
-    ctx.reply(str(await ctx.message_promises).rpartition("\n")[2])
+    prompt = str(await ctx.message_promises)
+    PROMPTS.append(prompt)
+    ctx.reply(prompt.rpartition("\n")[2])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster() -> AsyncIterator[tuple[MiniAgents, RayCluster]]:
-    """A system on three nodes."""
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[MiniAgents, RayCluster]]:
+    """A system on three nodes, with a journal."""
     nodes = RayCluster(
         nodes=3,
         modules=["examples.research_swarm.agents"],
-        lease=2.0,
+        lease=4.0,
         margin=0.5,
         suspect_after=None,  # it is no reader that kills the nodes
     )
-    async with MiniAgents(cluster=nodes) as system:
+    journal = SqliteJournal(tmp_path_factory.mktemp("swarm") / "swarm.db")
+    async with MiniAgents(cluster=nodes, journal=journal, durable_agents=True) as system:
         yield system, nodes
 
 
-async def citations(system: MiniAgents, say: Callable[[str], None], chaos: float = 0.0) -> tuple[Finding, ...]:
+async def citations(
+    system: MiniAgents, say: Callable[[str], None], chaos: float = 0.0, job: str = ""
+) -> tuple[Finding, ...]:
     """Let a swarm answer, and return its sources. Nothing of the swarm is left afterwards."""
-    swarm = Swarm(system, CORPUS, model, chaos, say)
-    await swarm.start()
-    found, *_ = await swarm.answer(QUESTION)
-    assert isinstance(found, Found)
-    await swarm.finish()
-    for child in system.tree().children:
-        ref: Any = system.lookup(child.path)
-        await ref.stop()
-    return found.findings
+    swarm = Swarm(system, CORPUS, model, chaos, say, job)
+    try:
+        await swarm.start()
+        found, *_ = await swarm.answer(QUESTION)
+        assert isinstance(found, Found)
+        await swarm.finish()
+        return found.findings
+    finally:
+        for child in system.tree().children:
+            ref: Any = system.lookup(child.path)
+            await ref.stop()
+
+
+async def complete(system: MiniAgents) -> None:
+    """Wait until all nodes are in: one may be lost because the machine is busy."""
+    while len(system.nodes()) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +98,8 @@ def readers(info: ActorInfo) -> set[str]:
 
 
 def kill_runtime(cluster: RayCluster, name: str) -> None:
-    os.kill(process_of(cluster, name), signal.SIGKILL)
+    for pid in processes_of(cluster, name):
+        os.kill(pid, signal.SIGKILL)
 
 
 def kill_raylet(cluster: RayCluster, name: str) -> None:
@@ -91,19 +109,21 @@ def kill_raylet(cluster: RayCluster, name: str) -> None:
 
 
 def stop_runtime(cluster: RayCluster, name: str) -> None:
-    os.kill(process_of(cluster, name), signal.SIGSTOP)
+    for pid in processes_of(cluster, name):
+        os.kill(pid, signal.SIGSTOP)
 
 
-def process_of(cluster: RayCluster, name: str) -> int:
-    (pid,) = [life.pid for node, life in cluster._ray_launcher._lives.items() if node.name == name]
-    assert pid is not None
-    return pid
+def processes_of(cluster: RayCluster, name: str) -> list[int]:
+    """The process of a node; none if it is lost just now."""
+    lives = cluster._ray_launcher._lives.items()
+    return [life.pid for node, life in lives if node.name == name and life.pid is not None]
 
 
 async def test_readers_are_spread_over_the_nodes_and_the_citations_are_those_of_one_process(
     of_one_process: tuple[Finding, ...], cluster: tuple[MiniAgents, RayCluster]
 ) -> None:
     system, _ = cluster
+    await asyncio.wait_for(complete(system), 60)
     nodes: set[str] = set()
 
     sources = await citations(system, lambda line: nodes.update(readers(system.tree())), chaos=0.3)
@@ -127,9 +147,32 @@ async def test_a_node_that_is_lost_while_its_readers_are_called_changes_nothing_
         if line.startswith("searchers:"):  # said before the readers are called
             lose(nodes, f"node-{1 + run % 3}")
 
+    await asyncio.wait_for(complete(system), 60)
     with system.events.subscribe() as events:
         found = await asyncio.wait_for(citations(system, say), 60)
         seen = await asyncio.wait_for(until_up(events, f"node-{1 + run % 3}"), 40)
 
     assert found == of_one_process
-    assert seen == [EventKind.NODE_LOST, EventKind.NODE_UP]
+    assert (seen[0], seen[-1]) == (EventKind.NODE_LOST, EventKind.NODE_UP)
+
+
+@pytest.mark.parametrize("run", range(int(os.environ.get("SWARM_RUNS") or 1)))
+async def test_a_job_asks_its_model_nothing_twice_although_a_node_is_lost_and_although_it_is_run_again(
+    of_one_process: tuple[Finding, ...], cluster: tuple[MiniAgents, RayCluster], run: int
+) -> None:
+    system, nodes = cluster
+    name = f"node-{1 + run % 3}"
+    PROMPTS.clear()
+
+    def say(line: str) -> None:
+        if line.startswith("searchers:"):
+            kill_runtime(nodes, name)
+
+    await asyncio.wait_for(complete(system), 60)
+    with system.events.subscribe() as events:
+        found = await asyncio.wait_for(citations(system, say, job=f"job-{run}"), 60)
+        await asyncio.wait_for(until_up(events, name), 40)
+    again = await asyncio.wait_for(citations(system, lambda line: None, job=f"job-{run}"), 60)
+
+    assert found == again == of_one_process
+    assert len(PROMPTS) == len(set(PROMPTS)) > 1

@@ -56,6 +56,15 @@ def test_a_subclass_is_frozen_without_being_told() -> None:
         Order(number=1).number = 2
 
 
+def test_each_message_has_a_text_and_a_class_may_have_a_field_of_that_name() -> None:
+    class Label(Message):
+        text: str
+
+    assert UserMessage("Hello").text == "Hello"
+    assert Order(number=1).text == str(Order(number=1))
+    assert Label(text="here").text == "here"
+
+
 def test_free_form_fields_are_frozen_deeply_at_construction() -> None:
     class Free(Message):
         anything: Any = None

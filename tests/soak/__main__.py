@@ -1,7 +1,8 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
-The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `service` and `flat`; all of them, if none is named. The
-figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+The parts are `swarm`, `count`, `storms`, `cluster`, `killed`, `losses`, `nodes`, `service` and `flat`; all of them, if
+none is named. The figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing
+is written.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.soak import counting, nodes, swarm
 from tests.storms.playing import report
@@ -62,13 +64,44 @@ def soak_cluster(_: Path, *, quick: bool) -> str:
     links, storms, began = (100, 20, time.monotonic()) if quick else (10_000, 2_000, time.monotonic())
     command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=7200"]
     environment = {**os.environ, "CLUSTER_RUNS": str(links), "CLUSTER_STORMS": str(storms)}
-    tests = ["tests/cluster/test_model.py", "tests/cluster/test_storms.py"]
+    tests = ["tests/cluster/test_model.py", "tests/cluster/test_durable_model.py", "tests/cluster/test_storms.py"]
     subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=True)
     return (
         f"{links:,} random histories of the links between nodes, with frames that were lost, doubled, late and out of "
-        f"order, and {storms:,} random programs on three nodes that were lost at drawn moments: no promise without an "
-        f"ending, and no message twice. {time.monotonic() - began:.0f} s."
+        f"order, as many of durable actors on nodes that died, were cut off and left, and {storms:,} random programs "
+        f"on three nodes that were lost at drawn moments: no promise without an ending, and no message twice. "
+        f"{time.monotonic() - began:.0f} s."
     )
+
+
+def soak_killed(_: Path, *, quick: bool) -> str:
+    runs, began = 1 if quick else 10, time.monotonic()
+    tests = ["tests/examples/test_research_swarm_nodes.py", "tests/ext/ray/test_durable.py"]
+    _tested(tests, {"SWARM_RUNS": str(runs)})
+    return (
+        f"On a real Ray, {runs} times each: a swarm whose node runtime was killed, whose raylet was killed, and whose "
+        f"node runtime was stopped, while its readers were called; its citations were those of one process. A swarm as "
+        f"a job whose node was killed, and that was run again: its model was asked nothing twice. A durable actor "
+        f"whose node was killed under 200 messages: the same actor, and each message once. A job whose node was killed "
+        f"between 30 answers: no recorded answer was asked for again. {time.monotonic() - began:.0f} s."
+    )
+
+
+def soak_losses(_: Path, *, quick: bool) -> str:
+    runs, began = 1 if quick else 10, time.monotonic()
+    for _run in range(runs):
+        _tested(["tests/ext/ray/test_cluster.py", "tests/ext/ray/test_launcher.py", "tests/ext/ray/test_keeper.py"])
+    return (
+        f"{runs} runs, each on clusters of its own, of the tests of each row of the table of losses "
+        f"(docs/cluster-on-ray.md): every ask had its ending, every actor was placed again, nothing was left behind. "
+        f"{time.monotonic() - began:.0f} s."
+    )
+
+
+def _tested(tests: list[str], environment: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run test modules in a process of their own, and raise an error if one fails."""
+    command = [sys.executable, "-m", "pytest", "-q", *tests]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
 def soak_nodes(_: Path, *, quick: bool) -> str:
@@ -103,6 +136,8 @@ PARTS: dict[str, tuple[str, Callable[..., str]]] = {
     "count": ("A mailbox that counts", soak_count),
     "storms": ("Storms with a journal", soak_storms),
     "cluster": ("Links and nodes that fail", soak_cluster),
+    "killed": ("Nodes of a real Ray that are killed", soak_killed),
+    "losses": ("The table of losses", soak_losses),
     "nodes": ("Nodes under load", soak_nodes),
     "service": ("A service that stays flat", soak_service),
     "flat": ("Flatness", soak_flat),

@@ -214,6 +214,12 @@ class DurableMail(Protocol):
     def inbox_of(self, cell: Any, kind: type) -> Inbox:
         """Make the inbox of a durable cell that has just been made."""
 
+    def lives_elsewhere(self, path: str, home: Any) -> None:
+        """Note that the durable actor of a path lives on another node, with its home here."""
+
+    def forget(self, path: str, inbox: Any) -> None:
+        """Forget the home of a durable actor that has ended."""
+
 
 class Watchable(Protocol):
     """A cell whose end another actor can watch: one that is here, or a `RemoteCell`."""

@@ -1,17 +1,22 @@
 """The dead letters in a journal: list, show, send again, throw away."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from miniagents.actors.messaging.durable_letters import DurableLetter
 from miniagents.errors import DecodeError
 from miniagents.journal.journal import Journal
 from miniagents.journal.letters import letter_of
-from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter, Unacknowledged
-from miniagents.messages import decode
+from miniagents.journal.mail import Drop, Letters, Resend, StoredEnvelope, StoredLetter, Unacknowledged
+from miniagents.messages import Message, decode
 
-if TYPE_CHECKING:
-    from miniagents.actors.durable.inbox import JournalInbox
+
+class TakesResent(Protocol):
+    """What a dead letter that was sent again is handed to: the mailbox of its receiver, or the home of one that lives
+    on another node."""
+
+    def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
+        """Deliver a message that waits in the journal."""
 
 
 class JournalLetters:
@@ -22,7 +27,7 @@ class JournalLetters:
         inboxes: The mailboxes of the actors that live, by path.
     """
 
-    def __init__(self, journal: Journal, inboxes: "Mapping[str, JournalInbox]") -> None:
+    def __init__(self, journal: Journal, inboxes: Mapping[str, TakesResent]) -> None:
         self._journal = journal
         self._inboxes = inboxes
 
@@ -47,7 +52,10 @@ class JournalLetters:
             return False
         inbox = self._inboxes.get(path)
         if inbox is not None:
-            (mail,) = await self._journal.read(Unacknowledged(path, new - 1, 1))
+            waiting = await self._journal.read(Unacknowledged(path, new - 1, 1))
+            if not waiting or waiting[0].number != new:
+                return True  # an actor that has started meanwhile has handled it
+            mail = waiting[0]
             try:
                 message = decode(mail.body)
             except DecodeError:

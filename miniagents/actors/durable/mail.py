@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.durable_cell import DurableActorCell
 from miniagents.actors.durable.group_commit import GroupCommit
 from miniagents.actors.durable.inbox import JournalInbox
-from miniagents.actors.durable.letters import JournalLetters
+from miniagents.actors.durable.letters import JournalLetters, TakesResent
 from miniagents.actors.messaging.options import Props
 from miniagents.journal.journal import Journal
 
@@ -27,7 +27,7 @@ class JournalMail:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._group = GroupCommit(journal)
-        self._inboxes: dict[str, JournalInbox] = {}
+        self._inboxes: dict[str, TakesResent] = {}
         self.letters = JournalLetters(journal, self._inboxes)
 
     def new_cell(self, system: "System", parent: Any, name: str, props: Props) -> DurableActorCell:
@@ -49,6 +49,15 @@ class JournalMail:
         inbox = self._inboxes[cell.path] = JournalInbox(cell, kind, self._journal, self._group, self._closed)
         return inbox
 
+    def lives_elsewhere(self, path: str, home: TakesResent) -> None:
+        """Note that the durable actor of a path lives on another node: its home gets the dead letters that are sent
+        again."""
+        self._inboxes[path] = home
+
+    def forget(self, path: str, inbox: TakesResent) -> None:
+        """Forget a mailbox, or a home, whose actor has ended."""
+        if self._inboxes.get(path) is inbox:
+            del self._inboxes[path]
+
     def _closed(self, inbox: JournalInbox) -> None:
-        if self._inboxes.get(inbox.path) is inbox:
-            del self._inboxes[inbox.path]
+        self.forget(inbox.path, inbox)

@@ -290,7 +290,7 @@ class FileMessage(_Attachment):
         return super().from_file(path, media_type, **{"filename": Path(path).name, **fields})
 
     @property
-    def text(self) -> str | None:
+    def text(self) -> str | None:  # type: ignore[override]  # a file may have none
         """The text of the file, if its media type is a text; None for other files, which APIs take as they are."""
         if self.data is None or self.media_type is None:
             return None

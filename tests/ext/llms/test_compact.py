@@ -24,6 +24,7 @@ from miniagents.ext.llms.summaries import prompt, split
 from miniagents.ext.llms.windows import window_of
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.ext.llms.apis import agent_of
+from tests.ext.llms.wire import Wire, block, document, end, message, response, start, stream, text_block, text_item
 
 OVERFLOW = Reply.failure(400, error="prompt is too long: 300000 tokens > 200000 maximum")
 FIT = 100
@@ -308,7 +309,10 @@ def test_a_text_for_a_summary_fits_the_window_of_its_writer() -> None:
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("api", ["anthropic", "responses"])
-async def test_the_provider_counts_where_it_can(api: str, fake_provider: FakeProvider) -> None:
+async def test_the_provider_counts_where_it_can(
+    api: str, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miniagents.ext.llms.compaction._COUNT_SECONDS", 60.0)  # a busy machine is no deaf provider
     words = [UserMessage("a " * 100), AssistantMessage("b " * 100), UserMessage("c " * 100)]
     fake_provider.reset("a summary", "done")
     compact = Compact(keep_last=1, window=300)  # 300 words, and half as many estimated tokens
@@ -383,3 +387,38 @@ def test_a_summary_survives_the_wire() -> None:
 
     summary = SummaryMessage("short", original_messages=(UserMessage("long"),))
     assert decode(encode(summary)) == summary
+
+
+SUMMED = {"type": "compaction", "id": "cmp_1", "encrypted_content": "what was said"}
+BLOCK = {"type": "compaction", "content": "Ann wants pears.", "encrypted_content": "signed"}
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("api", ["anthropic", "responses"])
+async def test_what_the_provider_has_made_of_a_conversation_goes_back_to_it(api: str, streamed: bool) -> None:
+    if api == "responses":
+        items = [SUMMED, text_item("all is well")]
+        done = [
+            {"type": "response.output_item.done", "output_index": place, "item": item}
+            for place, item in enumerate(items)
+        ]
+        ending = {"type": "response.completed", "response": response(*items)}
+        answer = stream(*done, ending) if streamed else document(response(*items))
+    else:
+        begun = {"type": "compaction", "content": None}
+        delta = {"type": "compaction_delta", "content": BLOCK["content"], "encrypted_content": "signed"}
+        events = [start(), *block(begun, delta), *text_block("all is well", index=1), *end()]
+        answer = stream(*events) if streamed else document(message(BLOCK, {"type": "text", "text": "all is well"}))
+    async with Wire(answer) as wire, MiniAgents():
+        agent = wire.agent(api, stream=streamed, compact=Compact(by="provider", window=400_000))
+        history = [UserMessage("Hi")]
+        replies = await agent.inquire(history)
+        assert str(replies[-1]) == "all is well"
+        await agent.inquire([*history, *replies, UserMessage("Go on.")])
+    body = wire.requests[1]
+    if api == "responses":
+        assert SUMMED in body["input"]
+        assert body["input"].index(SUMMED) == 1
+    else:
+        assert body["messages"][1]["content"] == [BLOCK, {"type": "text", "text": "all is well"}]

@@ -154,9 +154,9 @@ def test_options_that_are_wrong_are_mistakes() -> None:
 
 def test_the_package_says_what_to_install_where_something_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    for name in ("web_observer", "listening"):
-        monkeypatch.delitem(sys.modules, f"miniagents.ext.observer.{name}")
-    monkeypatch.delattr(package, "web_observer", raising=False)
+    for module in ("web_observer", "replay_app", "listening"):
+        monkeypatch.delitem(sys.modules, f"miniagents.ext.observer.{module}")
+        monkeypatch.delattr(package, module, raising=False)
     with pytest.raises(Exception, match=r"pip install 'miniagents\[observe\]'"):
         package.WebObserver()
     with pytest.raises(AttributeError, match="has no attribute 'Other'"):

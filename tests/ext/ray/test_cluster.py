@@ -255,13 +255,13 @@ async def test_a_node_whose_process_gets_a_sigterm_ends_its_work_gives_its_actor
     place = await worker.ask(Where())
     bell = nodes.system.spawn(Bell)
     in_hand = worker.ask(Slow(begun=bell))
-    await asyncio.wait_for(Bell.rung.wait(), 20)
+    await asyncio.wait_for(Bell.rung.wait(), 40)
     with nodes.system.events.subscribe() as events:
         os.kill(place.pid, signal.SIGTERM)
 
-        assert (await asyncio.wait_for(in_hand, 20)).pid == place.pid
-        again = await asyncio.wait_for(nodes.placed_again("/leaving/worker", worker), 20)
-        lost = await asyncio.wait_for(until_lost(events, place.node), 20)
+        assert (await asyncio.wait_for(in_hand, 40)).pid == place.pid
+        again = await asyncio.wait_for(nodes.placed_again("/leaving/worker", worker), 40)
+        lost = await asyncio.wait_for(until_lost(events, place.node), 40)
 
     assert again.node != place.node
     assert lost == "drained"

@@ -4,6 +4,9 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
 
 from miniagents import Actor, ActorContext, ActorRef, InteractionContext, Message, Terminated, TextMessage, miniagent
 
@@ -68,6 +71,12 @@ class Counted(Message):
     in_order: bool
 
 
+class Tally(msgspec.Struct):
+    """What a writer has counted."""
+
+    count: int
+
+
 class Worker(Actor):
     """An actor that says where it lives and counts."""
 
@@ -96,6 +105,52 @@ class Worker(Actor):
             case Hang():
                 await asyncio.Event().wait()
         return message
+
+
+class Writer(Actor):
+    """A durable actor that counts the messages that it was sent, and writes each into a file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.count = 0
+
+    def snapshot(self) -> Tally:
+        return Tally(self.count)
+
+    def restore(self, state: Tally) -> None:
+        self.count = state.count
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message | None:
+        if isinstance(message, Where):
+            return Place(node=ctx.system.node_name, epoch=ctx.system.node_epoch, pid=os.getpid())
+        if str(message) == "count":
+            return TextMessage(str(self.count))
+        write_line(self.file, str(message))
+        self.count += 1
+        return None
+
+
+def write_line(file: str, text: str) -> None:
+    """Append a line to a file."""
+    with Path(file).open("a") as lines:
+        lines.write(f"{os.getpid()} {text}\n")
+
+
+@miniagent
+async def answers(ctx: InteractionContext, file: str) -> None:
+    """Takes some time for each answer, and writes it down."""
+    question = str(await ctx.message_promises)
+    await asyncio.sleep(0.02)
+    write_line(file, question)
+    ctx.reply(f"answer-{question}")
+
+
+@miniagent
+async def asker(ctx: InteractionContext, file: str, questions: int) -> None:
+    """Asks one question after the other."""
+    await ctx.message_promises
+    for number in range(questions):
+        ctx.reply(str(await answers.inquire(str(number), file=file).answer()))
 
 
 class Watcher(Actor):

@@ -100,9 +100,11 @@ class Balancer:
         self.refused = 0
 
     async def ask(self, pause: float = 0.02) -> None:
-        for _ in range(10):
-            one = self.instances[self.turn % len(self.instances)]
-            self.turn += 1
+        first, self.turn = self.turn, self.turn + 1
+        for turn in range(
+            first, first + 10
+        ):  # its own turns: those of other requests would lead it to the same one again
+            one = self.instances[turn % len(self.instances)]
             messages: Any = [{"role": "user", "content": str(pause)}]
             try:
                 stream = await one.client.chat.completions.create(model="counter", messages=messages, stream=True)

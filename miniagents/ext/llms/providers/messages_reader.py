@@ -146,6 +146,10 @@ class MessagesReader:
         elif kind == "signature_delta":
             signature = a_text(delta.get("signature"), "delta.signature")
             self._piece(place, "", "thinking")["signature"] = signature
+        elif kind == "compaction_delta":  # it comes whole
+            fields = {name: value for name, value in delta.items() if name != "type" and value is not None}
+            self._piece(place, "", "compaction").update(fields)
+            self._answer.silent_tokens += 1
         elif kind == "citations_delta":
             citation = an_object(delta.get("citation"), "delta.citation")
             block = self._piece(place, "", "text")
