@@ -140,7 +140,7 @@ GROUPS = {
     "jobs": "Durable jobs: steps recorded in SQLite, synced",
     "durable": "Durable calls and jobs, with the journal on disk",
     "memory": "Bytes, growth of RSS or of a file",
-    "nodes": "Actors in another process of this machine",
+    "nodes": "Actors in another process of this machine, not pinned to one core",
     "start": "The start of a program",
 }
 

@@ -1,21 +1,24 @@
 """Messages between processes on Ray, beside plain calls of Ray actors: `python -m benchmarks.nodes [nodes]`.
 
 It starts a Ray cluster of its own on this machine with that many nodes (2 by default), and prints JSON: messages per
-second, milliseconds of a round trip, and by how much tokens of 50 streams, each of 50 tokens/s, come later than those
-of agents in the process of the reader.
+second, milliseconds of a round trip and of frames of some sizes, and by how much tokens of 50 streams, each of 50
+tokens/s, come later than those of agents in the process of the reader.
 """
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from benchmarks.nodes_actors import Add, Adder, BareAdder, Sum, clock
 from miniagents import MiniAgents, Placement, SpawnOptions
 from miniagents.ext.ray import RayCluster
+from miniagents.ext.ray.transport import pieces_of
 
 TELLS = 50_000
 BARE_CALLS = 2_000
@@ -97,12 +100,29 @@ async def measure(nodes: int) -> dict[str, float]:
         figures["ask_ms"] = await round_trip(lambda: adders[0].ask(Sum()))
         figures["bare_call_ms"] = await round_trip(bare_add)
         figures["asks_at_once_per_second"] = await at_once(lambda: adders[0].ask(Sum()), ASKS)
+        figures |= await frames(bare)
         near = [system.spawn(clock, tokens=TOKENS, pause=PAUSE) for _ in range(STREAMS)]
         far = [system.spawn(clock, tokens=TOKENS, pause=PAUSE, options=SPREAD) for _ in range(STREAMS)]
         figures["token_late_ms"] = await lateness(near)
         figures["token_of_node_late_ms"] = await lateness(far)
         figures["token_added_ms"] = figures["token_of_node_late_ms"] - figures["token_late_ms"]
         return figures
+
+
+async def frames(bare: Any) -> dict[str, float]:
+    """Return the milliseconds of a call that carries a frame, below and above what Ray carries within the call: the
+    whole frame as one argument, and cut into pieces, each of which travels within the call."""
+    figures = {}
+
+    async def carry(*arguments: bytes) -> None:
+        await bare.take.remote(*arguments)
+
+    for kib in (1, 96, 104, 256, 1024):
+        frame = os.urandom(kib * 1024)
+        pieces = list(pieces_of(frame))
+        figures[f"frame_of_{kib}_kib_whole_ms"] = await round_trip(partial(carry, frame))
+        figures[f"frame_of_{kib}_kib_in_pieces_ms"] = await round_trip(partial(carry, *pieces))
+    return figures
 
 
 def bare_actor(cluster: RayCluster) -> Any:

@@ -50,6 +50,10 @@ class BareAdder:
         """Return the sum."""
         return self.total
 
+    async def take(self, *pieces: bytes) -> int:
+        """Return the size of what came."""
+        return sum(map(len, pieces))
+
 
 @miniagent
 async def clock(ctx: InteractionContext, tokens: int, pause: float) -> None:

@@ -33,7 +33,7 @@ def markdown(results: dict[str, Any], plots: Collection[str] = ()) -> str:
     for group, title in GROUPS.items():
         names = [name for name in wall if WORKLOADS[name].group == group]
         if names:
-            lines += [f"## {title}", "", *_table(names, wall)]
+            lines += [f"## {title}", "", *_shared(results, names), *_table(names, wall)]
             rates = [name for name in names if name in cpu]
             if rates:
                 lines += [
@@ -81,6 +81,15 @@ def figure(workload: Workload, rounds: Rounds) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _shared(results: dict[str, Any], names: Collection[str]) -> list[str]:
+    """Return a line that says how busy the machine was with the work of others, if it was."""
+    loads = [row["load1"] for row in results["rows"] if row.get("workload") in names and "load1" in row]
+    cores = results["machine"]["cores"]
+    if not loads or min(loads) <= 2 * cores:
+        return []
+    return [f"Others used the machine as well: a load of {min(loads):.0f} to {max(loads):.0f} on {cores} cores.", ""]
 
 
 def _machine(results: dict[str, Any]) -> str:

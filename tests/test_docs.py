@@ -33,8 +33,9 @@ def any_answer(exchange: Exchange) -> Reply:
     ).get("schema")
     if schema is not None:
         return Reply(msgspec.json.encode(an_instance(schema, schema)).decode())
-    if body.get("tools") and not any(message["role"] == "tool" for message in body["messages"]):
-        function = body["tools"][0]["function"]
+    tools = [tool for tool in body.get("tools", ()) if "function" in tool]  # others are run by the provider
+    if tools and not any(message["role"] == "tool" for message in body["messages"]):
+        function = tools[0]["function"]
         parameters = function["parameters"]
         return Reply(calls=(Call(function["name"], an_instance(parameters, parameters)),))
     return Reply("I am a model for tests.")

@@ -9,6 +9,9 @@ _AGENTS, _PROCESS, _JOURNAL, _SETUP = "Agents", "A running process", "What is in
 _COMMANDS = (
     ("run", "miniagents.cli.agents.command:run", _AGENTS),
     ("chat", "miniagents.cli.agents.command:chat", _AGENTS),
+    ("eval", "miniagents.cli.agents.command:evaluate", _AGENTS),
+    ("record", "miniagents.cli.agents.command:record", _AGENTS),
+    ("replay", "miniagents.cli.agents.command:replay", _AGENTS),
     ("serve", "miniagents.ext.serving.command:serve", _AGENTS),
     ("mcp", "miniagents.ext.serving.mcp.command:mcp", _AGENTS),
     ("top", "miniagents.cli.top.command:top", _PROCESS),
@@ -28,6 +31,9 @@ _COMMANDS = (
 _SUMMARIES = {
     "run": "Call an agent, and print its replies as they stream.",
     "chat": "Talk to an agent in the terminal.",
+    "eval": "Let an agent work on cases, and check its replies.",
+    "record": "Call an agent as `run` does, and record what the observer's page would show into FILE.",
+    "replay": "Show a recording in the browser, with a time slider, until Ctrl-C.",
     "serve": "Serve agents over HTTP, with OpenAI-compatible endpoints.",
     "mcp": "Serve agents as tools to an MCP client that starts the command.",
     "top": "Watch a running process in the terminal: its actors and its calls, live.",

@@ -130,7 +130,7 @@ def merge(*streams: StreamedPromise[Any, Any], with_source: bool = False) -> Mer
         ...         await asyncio.sleep(seconds)
         ...         ctx.reply(f"{name}{number}")
         >>> async with MiniAgents():
-        ...     slow, fast = counter.inquire(name="slow", seconds=0.05), counter.inquire(name="fast", seconds=0.01)
+        ...     slow, fast = counter.inquire(name="slow", seconds=0.5), counter.inquire(name="fast", seconds=0.01)
         ...     async for message in merge(slow, fast):
         ...         print(await message)
         fast1

@@ -120,6 +120,9 @@ class FrontEndContract(Contract):
     def test_it_shows_the_agents_own_tool_calls_and_makes_none_of_them(self, client: Client, api: str) -> None:
         assert client.run("own_tools", api) == {**ANSWERS, "results": ["2100000", "2800000"], "left": []}
 
+    def test_the_reasoning_of_a_model_is_shown_beside_the_answer(self, client: Client, api: str) -> None:
+        assert client.run("reasoning", api) == {"thought": "Let me see.", "answer": "Four."}
+
     def test_several_messages_of_an_agent_are_several_messages(self, client: Client, api: str) -> None:
         assert client.run("messages", api) == ["First this.", "Then that."]
 

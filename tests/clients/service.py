@@ -10,6 +10,7 @@ from typing import Any
 
 from miniagents import InteractionContext, TextMessage, TextToken, miniagent
 from miniagents.ext.llms import AnthropicAgent, OpenAIAgent
+from miniagents.ext.llms.parts import ReasoningToken
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
 
@@ -124,6 +125,17 @@ async def talker(ctx: InteractionContext) -> None:
 
 
 @miniagent
+async def thinker(ctx: InteractionContext) -> None:
+    """Thinks, and answers."""
+
+    async def tokens(_: dict[str, Any]) -> Any:
+        yield ReasoningToken("Let me see.")
+        yield TextToken("Four.")
+
+    ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+
+
+@miniagent
 async def breaking(ctx: InteractionContext) -> None:
     """Says one word, and fails."""
 
@@ -146,6 +158,7 @@ agents: list[Any] = [
     paced,
     release,
     talker,
+    thinker,
     breaking,
     OpenAIAgent.fork(alias="desk", model="fake-1", tools=[population], **provider.openai),
     Served(

@@ -105,6 +105,8 @@ async def play(seconds: float, pause: float = 0.0, cancelled: int = CANCELLED) -
         counters = [system.spawn(Counter, options=place) for place in places]
         agents = [system.spawn(counting, options=place) for place in places]
         load = [asyncio.create_task(_for_ever(work, pause)) for work in _works(counters, agents, figures)]
+        while not (figures.tells and figures.asks and figures.tokens) and not any(task.done() for task in load):
+            await asyncio.wait(load, timeout=0.05)
         for look in range(LOOKS + 1):
             await asyncio.wait(load, timeout=max(0.0, began + look * seconds / LOOKS - time.monotonic()))
             if any(task.done() for task in load):

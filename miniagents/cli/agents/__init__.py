@@ -1,1 +1,1 @@
-"""The commands that call an agent of the user's: `miniagents run` and `miniagents chat`."""
+"""The commands that call an agent of the user's: `miniagents run`, `chat`, `eval` and `record`, and `replay`."""

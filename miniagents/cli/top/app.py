@@ -162,7 +162,7 @@ class TopApp(App[int]):
         except CommandError as error:
             self.call_from_thread(self._missed, str(error))
         else:
-            self.call_from_thread(self._seen, view)
+            self.call_from_thread(self._seen, view, paths)
 
     def _cancel(self, id: int) -> None:
         try:
@@ -177,11 +177,11 @@ class TopApp(App[int]):
         self._show_age()
         self._say(text)
 
-    def _seen(self, view: Any) -> None:
+    def _seen(self, view: Any, asked: list[str]) -> None:
         now = time.monotonic()
         self._is_looking, self._looked_at = False, now
         self._calls = view["interactions"]
-        self._rows.update(view["levels"], now)
+        self._rows.update(view["levels"], now, asked)
         self._show_facts(view)
         _fill(self._table("#actors"), [(row.path, _actor_cells(row)) for row in self._rows.shown()])
         _fill(self._table("#calls"), [(str(call["id"]), _call_cells(call)) for call in self._calls])

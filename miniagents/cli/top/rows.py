@@ -1,6 +1,6 @@
 """`Rows`: the part of a tree that is shown, as the rows of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 OPEN = 100
@@ -55,17 +55,19 @@ class Rows:
             if len(self.opened) > OPEN:
                 del self.opened[next(iter(self.opened))]
 
-    def update(self, levels: Mapping[str, Any], now: float) -> None:
+    def update(self, levels: Mapping[str, Any], now: float, asked: Iterable[str] = ("/",)) -> None:
         """Take what a look at the process has seen.
 
         Args:
             levels: For each open path its node and the children, `nodes`, and whether there are more, `has_more`. A
                 path that is not there any more is missing.
             now: The time of the look, in seconds on a clock that does not go back.
+            asked: The paths that were looked for. What was opened meanwhile is not among them, and stays open.
         """
         self._levels = levels
-        for path in self.opened.keys() - levels.keys():
-            del self.opened[path]
+        for path in asked:
+            if path not in levels:
+                self.opened.pop(path, None)
         handled: dict[int, tuple[int, float]] = {}
         rates: dict[int, float] = {}
         for level in levels.values():

@@ -9,6 +9,7 @@ from a2a.types import Part
 from google.protobuf.json_format import MessageToDict
 
 from miniagents.ext.llms.messages import UNNAMED, AudioMessage, FileMessage, ImageMessage, ReplyMessage
+from miniagents.ext.llms.native import NativeMessage
 from miniagents.messages import AssistantMessage, DataMessage, Message, TextMessage, UserMessage
 from miniagents.messages.message import to_json
 
@@ -51,7 +52,7 @@ def _message(part: Part, role: str) -> Message:
 
 
 def part_of(message: Message) -> Part | None:
-    """Return a message as a part; None if it has nothing to show, such as a call of a tool.
+    """Return a message as a part; None if it has nothing to show: a call of a tool, the reasoning of a model.
 
     Args:
         message: The message.
@@ -62,6 +63,8 @@ def part_of(message: Message) -> Part | None:
     """
     match message:
         case ReplyMessage() if not message.content:
+            return None
+        case NativeMessage():
             return None
         case TextMessage():
             return new_text_part(message.content)

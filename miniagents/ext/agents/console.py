@@ -1,5 +1,6 @@
 """`console_output_agent` and `console_input_agent`: a user at the console."""
 
+import os
 import re
 import sys
 from typing import Any
@@ -32,7 +33,8 @@ async def console_output_agent(
 
     Args:
         ctx: The context.
-        assistant_style: The style, in ANSI codes; `console_style` in the metadata of a message replaces it.
+        assistant_style: The style, in ANSI codes; `console_style` in the metadata of a message replaces it. There is
+            none if the output is no terminal, or the environment variable NO_COLOR is set.
         mention_aliases: Whether to print the alias or role of the sender before each message.
         default_role: The name to print for a message without alias and role.
         reasoning_style: The style of reasoning, in ANSI codes; None to leave reasoning out.
@@ -49,7 +51,7 @@ async def console_output_agent(
         ```
     """
     ctx.reply(ctx.message_promises)
-    coloured = sys.stdout.isatty()
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def show(text: str, style: object) -> None:
         text = shown(text)

@@ -20,7 +20,7 @@ from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_loop import Settings, ToolLoop
-from miniagents.ext.llms.tool_sources import ToolChoice, listed
+from miniagents.ext.llms.tool_sources import ToolChoice, hosted_in, listed
 from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 
@@ -93,6 +93,8 @@ async def llm_agent(
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
     connection = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
+    if tools and (hosted := hosted_in(tools)):
+        connection.options["tools"] = [*hosted, *connection.options.get("tools", ())]
     provider = await connect(connection)
     if compact is not None and compact.by == "provider":
         connection.options = await compacted_by(provider, compact, connection.model, connection.options, path)
@@ -102,7 +104,7 @@ async def llm_agent(
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(await listed(tools or (), path, tool_timeout, connection.model)),
+        tools=tools_of(await listed(tools, path, tool_timeout, connection.model) if tools else ()),
         approve=approve,
         approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,

@@ -47,7 +47,8 @@ class AnthropicLLMAgent(LLMAgent):
     """An agent with a model of Anthropic.
 
     Beside the options of `fork`, it takes the parameters of Anthropic's Messages API; `max_tokens` is 4,096 by default.
-    `effort=` is how much the model thinks.
+    `effort=` is how much the model thinks. `cache_prompt=True` lets the API cache the conversation, the system prompt
+    and the tools.
     `provider="bedrock"` or "vertex" (with `region`, `project`) takes the models from a cloud. If the first message is
     not the user's, `fake_first_user_message` (by default "/start") is sent before it.
 
@@ -66,7 +67,7 @@ class AnthropicLLMAgent(LLMAgent):
 
     __slots__ = ()
 
-    more_options = frozenset({"fake_first_user_message"}) | OPTIONS
+    more_options = frozenset({"fake_first_user_message", "cache_prompt"}) | OPTIONS
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the Messages API."""

@@ -146,7 +146,7 @@ async def attempt_once(
             admission.settle(usage.total_tokens if usage is not None else None)
         if usage is not None:
             price, meter = price_of(request.model), current_meter.get()
-            cost = price.of(usage) if price is not None else 0.0
+            cost = price.of(usage) if price is not None else None
             interaction.cell.spend(interaction, usage.total_tokens, cost)  # what `spend` does, without a call more
             if meter is not None:
                 meter.add(usage, cost)

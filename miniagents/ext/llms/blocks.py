@@ -7,6 +7,7 @@ the tool calls and the parts of the reply are views of them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,6 +94,13 @@ def told(parts: Iterable[Message]) -> str:
     )
 
 
+@lru_cache(maxsize=256)
+def origin_of(api: str, provider: str, model: str) -> Origin:
+    """Return an origin; requests to the same model share it."""
+    return Origin(api, provider, model)
+
+
+@lru_cache(maxsize=256)
 def provider_at(address: str, api: str) -> str:
     """Return the host of an address, or the family of hosts that it belongs to."""
     host = urlsplit(address).hostname or ""

@@ -35,7 +35,7 @@ class Conversation:
         self.messages: tuple[Message, ...] = tuple(map(sound_message, repaired))
 
     def add(self, *messages: Message) -> None:
-        """Add messages without tool calls."""
+        """Add messages without calls of own tools."""
         self.messages += tuple(map(sound_message, messages))
 
     def add_turn(self, reply: ReplyMessage, results: Sequence[Message]) -> None:

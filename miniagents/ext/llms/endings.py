@@ -20,6 +20,9 @@ class Ending(enum.Enum):
     """A stop sequence, or an unknown reason: there is an answer, but its tool calls may be incomplete."""
 
 
+PAUSED = "pause_turn"
+"""The stop reason of an answer that the provider goes on with, if it gets it back: its own tools took long."""
+
 _ENDINGS = {
     Ending.CALLS: ("tool_calls", "tool_call", "tool_use", "function_call"),
     Ending.WHOLE: ("stop", "end_turn", "eos", "eos_token", "complete", "completed"),

@@ -81,7 +81,8 @@ class LLMAgent(MiniAgent):
             base_url: The address of the API; None for the address of the provider.
             api_key: The key; None for the key in the environment. No log and no error shows it.
             async_client: A client of the SDK to use instead of an own one. It is not closed.
-            tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call.
+            tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call; and
+                dicts, which are the provider's own tools, in the words of its API.
             approve: A function or an agent that decides about each tool call before it runs; "wait" to wait for the
                 answer of somebody outside. See `Approve`.
             approve_timeout: Seconds to wait for that answer, more than 0; None for no limit.

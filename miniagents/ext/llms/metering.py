@@ -14,20 +14,20 @@ class Meter:
         input_tokens: Input tokens.
         output_tokens: Output tokens.
         cached_tokens: The input tokens that came from a provider's cache.
-        cost: The cost in USD; models without a price cost 0.
+        cost: The cost in USD; None if it is not known, since a model without a price has been used.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    cost: float = 0.0
+    cost: float | None = 0.0
 
-    def add(self, usage: Usage, cost: float) -> None:
-        """Add the usage of a request."""
+    def add(self, usage: Usage, cost: float | None) -> None:
+        """Add the usage of a request, and its cost; None if it is not known."""
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
         self.cached_tokens += usage.cached_tokens
-        self.cost += cost
+        self.cost = self.cost + cost if self.cost is not None and cost is not None else None
 
 
 current_meter: ContextVar[Meter | None] = ContextVar("current_meter", default=None)

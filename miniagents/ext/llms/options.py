@@ -74,7 +74,7 @@ class LLMOptions(
     async_client: Annotated[Any, "a client of the SDK"]
     tools: Annotated[
         Sequence[ToolChoice] | None,
-        "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
+        "a list of functions and agents (and of the provider's own tools, as dicts in its words)",
     ]
     approve: Annotated[Approve | None, "a function or an agent, or 'wait'"]
     approve_timeout: _Seconds
@@ -101,6 +101,7 @@ class LLMOptions(
     region: _Text
     project: _Text
     api_version: _Text
+    cache_prompt: _Switch
     fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]

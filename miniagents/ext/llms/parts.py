@@ -1,5 +1,8 @@
 """The parts of a reply that are neither text nor calls of own tools: reasoning, hosted tools, citations."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from miniagents.ext.llms.native import NativeMessage
@@ -149,6 +152,16 @@ register_value_type(PartToken)
 def tokens_of(part: Message) -> tuple[Token, ...]:
     """Return the tokens that a part is streamed as."""
     return part.message_to_tokens() if isinstance(part, ReasoningMessage) else (PartToken(part),)
+
+
+def objects_in(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects in a list of a provider; [] for other data."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, (list, tuple)) else []
+
+
+def first_text(*values: object) -> str:
+    """Return the first of some values of a provider that is a text and not empty; "" without one."""
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def json_text(value: object) -> str:

@@ -17,6 +17,7 @@ class Price:
         input: The price of input tokens.
         output: The price of output tokens.
         cached: The price of input tokens from the provider's cache; None for the price of other input tokens.
+        cache_written: The price of input tokens that are written to the cache; None for that of other input tokens.
 
     Example:
         ```python
@@ -31,12 +32,16 @@ class Price:
     input: float
     output: float
     cached: float | None = None
+    cache_written: float | None = None
 
     def of(self, usage: Usage) -> float:
         """Return the cost of a request, in USD."""
         cached = self.cached if self.cached is not None else self.input
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1_000_000
+        read, written = usage.cached_tokens, usage.cache_written_tokens
+        cost = (usage.input_tokens - read) * self.input + read * cached + usage.output_tokens * self.output
+        if written and self.cache_written is not None:
+            cost += written * (self.cache_written - self.input)
+        return cost / 1_000_000
 
 
 register_value_type(Price)  # those of a budget travel to the other nodes of a cluster
@@ -55,12 +60,12 @@ PRICES: Mapping[str, Price] = MappingProxyType(
         "o4-mini": Price(1.1, 4.4, 0.275),
         "text-embedding-3-small": Price(0.02, 0.0),
         "text-embedding-3-large": Price(0.13, 0.0),
-        "claude-opus-4-5": Price(5.0, 25.0, 0.5),
-        "claude-opus-4-1": Price(15.0, 75.0, 1.5),
-        "claude-sonnet-4-5": Price(3.0, 15.0, 0.3),
-        "claude-sonnet-4": Price(3.0, 15.0, 0.3),
-        "claude-haiku-4-5": Price(1.0, 5.0, 0.1),
-        "claude-3-5-haiku": Price(0.8, 4.0, 0.08),
+        "claude-opus-4-5": Price(5.0, 25.0, 0.5, 6.25),
+        "claude-opus-4-1": Price(15.0, 75.0, 1.5, 18.75),
+        "claude-sonnet-4-5": Price(3.0, 15.0, 0.3, 3.75),
+        "claude-sonnet-4": Price(3.0, 15.0, 0.3, 3.75),
+        "claude-haiku-4-5": Price(1.0, 5.0, 0.1, 1.25),
+        "claude-3-5-haiku": Price(0.8, 4.0, 0.08, 1.0),
     }
 )
 """List prices of late 2025, from openai.com/api/pricing and claude.com/pricing. A model that is not listed has the

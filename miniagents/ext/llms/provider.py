@@ -149,12 +149,17 @@ class Answer:
 
     def metadata(self, **more: object) -> dict[str, Any]:
         """Return the metadata of the reply, with `more` added; None values are left out."""
+        usage = msgspec.structs.asdict(self.usage) if self.usage is not None else None
+        if usage is not None and not usage["reasoning_tokens"]:  # most requests have none, and histories are long
+            del usage["reasoning_tokens"]
+        if usage is not None and not usage["cache_written_tokens"]:
+            del usage["cache_written_tokens"]
         fields = {
             "model": self.model,
             "stop_reason": self.stop_reason,
             "refusal": self.refusal,
             "request_id": self.request_id,
-            "usage": msgspec.structs.asdict(self.usage) if self.usage is not None else None,
+            "usage": usage,
             "cached": True if self.is_cached else None,
             KEY: Blocks(self.origin, self.blocks).as_metadata() if self.blocks and self.origin is not None else None,
             **self.extra,

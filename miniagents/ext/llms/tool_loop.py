@@ -20,13 +20,14 @@ from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.compaction import Compaction, compaction_of
 from miniagents.ext.llms.conversation import Conversation
-from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
+from miniagents.ext.llms.endings import PAUSED, Ending, ending_of, lets_calls_run
 from miniagents.ext.llms.history_repair import is_blank
-from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
+from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.tool_calls import call_tools
+from miniagents.ext.llms.tool_sources import names_of
 from miniagents.ext.llms.tools import Tool
 from miniagents.log import log as _log
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
@@ -90,7 +91,7 @@ class ToolLoop:
         self._provider = provider
         self._settings = settings
         self._repairs = 0
-        self._was_called = False
+        self._was_called = self._is_paused = False
         self._reply: ModelReplyPromise | None = None
         self._tools = tuple(tool.spec for tool in settings.tools.values())
         self._metadata = {"agent_alias": ctx.this_agent.alias, **settings.metadata}
@@ -127,22 +128,38 @@ class ToolLoop:
             )
         for _ in range(settings.max_turns):
             message = await self._reply_that_fits()
+            if self._is_paused and not message.tool_calls:
+                conversation.add(message)  # the provider goes on where it has stopped
+                continue
             if not (message.tool_calls and settings.tools):
                 return
             if not lets_calls_run(message.stop_reason):
                 self._refuse(message)
                 return
-            await self._run_tools(message)
+            own = message.tool_calls
+            if "tools" in settings.options:
+                own = tuple(call for call in own if not self._is_left_to_caller(call))
+            if len(own) < len(message.tool_calls):
+                for result in self._run_tools(own):
+                    await result
+                return
+            conversation.add_turn(message, [await result for result in self._run_tools(own)])
         raise MaxTurnsError(
             f"{self._ctx.interaction.path}: the model still calls tools after {settings.max_turns} turns: raise "
             f"max_turns=, or look at what the tools answer",
             path=self._ctx.interaction.path,
         )
 
-    async def _run_tools(self, message: ReplyMessage) -> None:
-        """Run the tool calls of a reply, and add both to the conversation."""
+    def _is_left_to_caller(self, call: ToolCall) -> bool:
+        """Return whether the model calls a tool that was given in the provider's words: its caller has to run it."""
+        if call.name in self._settings.tools:
+            return False
+        return call.name in names_of(self._settings.options["tools"] or ())
+
+    def _run_tools(self, calls: tuple[ToolCall, ...]) -> tuple[MessagePromise, ...]:
+        """Run tool calls, and reply with their results."""
         results = call_tools(
-            message.tool_calls,
+            calls,
             self._settings.tools,
             self._ctx,
             approve=self._settings.approve,
@@ -152,7 +169,7 @@ class ToolLoop:
         for result in results:
             self._ctx.reply(result)
         self._was_called = True
-        self._conversation.add_turn(message, [await result for result in results])
+        return tuple(results)
 
     def _refuse(self, message: ReplyMessage) -> None:
         """Run no call of an answer that was cut off: its arguments may be incomplete."""
@@ -190,6 +207,7 @@ class ToolLoop:
                     continue
                 self._failed(reply, error)
                 raise
+            self._is_paused = answer.stop_reason == PAUSED
             message = answer.message(**self._metadata)
             if self._compaction is not None:
                 self._compaction.learn(request, message.usage)
@@ -267,6 +285,8 @@ class ToolLoop:
         """Return what is wrong with the structured output, or None."""
         output = self._settings.output
         if output is None or (message.tool_calls and lets_calls_run(message.stop_reason)):
+            return None
+        if message.stop_reason == PAUSED:
             return None
         ending = ending_of(message.stop_reason)
         facts = {"text": message.content, "stop_reason": message.stop_reason}

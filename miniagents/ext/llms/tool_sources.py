@@ -1,9 +1,9 @@
 """`ToolSource`: tools that are listed when they are needed, by a server for example."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from miniagents.ext.llms.tool_results import contained
 from miniagents.ext.llms.tools import Target
@@ -46,14 +46,25 @@ class ToolSource(Protocol):
 listing_model: ContextVar[str | None] = ContextVar("miniagents.listing_model", default=None)
 """The provider's name of the model for which a source lists its tools; None if it is for a program."""
 
-ToolChoice: TypeAlias = Target | ToolSource
-"""An item of `tools=`."""
+ToolChoice: TypeAlias = Target | ToolSource | Mapping[str, Any]
+"""An item of `tools=`. A dict is a tool of the provider, in the words of its API."""
+
+
+def hosted_in(choices: Sequence[ToolChoice]) -> list[dict[str, Any]]:
+    """Return the provider's own tools among the items of `tools=`."""
+    return [dict(choice) for choice in choices if isinstance(choice, Mapping)]
+
+
+def names_of(tools: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names of tools in the words of an API. Tools that the provider runs under no name have none."""
+    names = {tool.get("name") or (tool.get("function") or {}).get("name") for tool in tools}
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 async def listed(
     choices: Sequence[ToolChoice], path: str, timeout: float | None, model: str | None = None
 ) -> Sequence[Target]:
-    """Replace each tool source by the tools that it lists.
+    """Replace each tool source by the tools that it lists, and leave out the provider's own tools.
 
     Args:
         choices: Functions, agents, tools and sources.
@@ -65,7 +76,7 @@ async def listed(
         TimeoutError: The sources took longer.
         Exception: A source raised it.
     """
-    if not any(hasattr(choice, "list_tools") for choice in choices):
+    if not any(hasattr(choice, "list_tools") or isinstance(choice, Mapping) for choice in choices):
         return choices  # type: ignore[return-value]  # there is no source among them
     targets: list[Target] = []
     source: ToolSource | None = None
@@ -76,7 +87,7 @@ async def listed(
                 if isinstance(choice, ToolSource):
                     source = choice
                     targets += await contained(source.list_tools())
-                else:
+                elif not isinstance(choice, Mapping):
                     targets.append(choice)
     except Exception as error:
         if isinstance(error, TimeoutError) and timer.expired():

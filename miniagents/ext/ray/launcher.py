@@ -1,13 +1,8 @@
 """`RayLauncher`: Ray as the platform of a cluster. Nodes are Ray actors, each at a place of its own."""
 
 import asyncio
-import contextlib
-import os
-import select
-import signal
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,12 +11,10 @@ from miniagents.cluster.transport import LossCause, NodeId, Place
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.ray.connection import RayConnection
 from miniagents.ext.ray.host import Boarded, Boarding, NodeHost
+from miniagents.ext.ray.life import BEAT, NodeLife, runs
 from miniagents.ext.ray.losses import cause_of
 from miniagents.ext.ray.own import OwnRay
 from miniagents.ext.ray.transport import DriverTransport, Hosts
-
-END_TIMEOUT = 1.0
-"""Seconds within which a process that was killed has ended, unless the kernel cannot end it."""
 
 START_TIMEOUT = 30.0
 """Seconds for the start of a node. Ray waits without end for a place that it has not."""
@@ -62,8 +55,8 @@ class RayLauncher:
         self.ray: Any = None
         self._connection: RayConnection | None = None
         self._transport: DriverTransport | None = None
-        self._lives: dict[NodeId, _Life] = {}
-        self._ended: dict[NodeId, _Life] = {}  # those whose end was reported, until `kill`
+        self._lives: dict[NodeId, NodeLife] = {}
+        self._ended: dict[NodeId, NodeLife] = {}  # those whose end was reported, until `kill`
         self._broken: set[str] = set()  # places of an own cluster whose raylet is lost, or may be
 
     async def open(self, driver: NodeId) -> DriverTransport:
@@ -112,7 +105,7 @@ class RayLauncher:
         assert self._driver is not None
         assert self._transport is not None
         place = next(place for place in self._places if place.name == node.name)
-        if self.own is not None and (node.name in self._broken or not _runs(self.own.raylets[node.name])):
+        if self.own is not None and (node.name in self._broken or not runs(self.own.raylets[node.name])):
             await self.own.start(node.name, _with_mark(place))
             self._broken.discard(node.name)
         boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
@@ -131,7 +124,7 @@ class RayLauncher:
             self.ray.kill(actor, no_restart=True)
             raise InvalidOptionError(f"node {node.name!r} does not start: {boarded.refusal}")
         self._transport.add(node, actor)
-        life = self._lives[node] = _Life(actor, boarded.pid if self.own is not None else None)
+        life = self._lives[node] = NodeLife(actor, boarded.pid if self.own is not None else None)
         life.watch = asyncio.create_task(self._watch(node, life))
 
     def _actor(self, place: Place, node: NodeId) -> Any:
@@ -143,10 +136,10 @@ class RayLauncher:
             options["num_cpus"], options["num_gpus"] = needs.pop("CPU", 0), needs.pop("GPU", 0)
             options["resources"] = {**needs, self._resource: 1} if self._resource else needs
             options["scheduling_strategy"] = "SPREAD"
-        host = self.ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
+        host = self.ray.remote(concurrency_groups={BEAT: 2})(NodeHost)
         return host.options(name=str(node), namespace=self._namespace, **options).remote()
 
-    async def _watch(self, node: NodeId, life: "_Life") -> None:
+    async def _watch(self, node: NodeId, life: NodeLife) -> None:
         """Wait in a call that returns when the node ends, and fails when its process does."""
         try:
             await life.actor.ended.remote()
@@ -161,11 +154,11 @@ class RayLauncher:
         cause = cause_of(error, self.ray.exceptions)
         if cause is LossCause.SILENT:
             self._broken.add(node.name)
-        if self.own is not None and not _runs(self.own.raylets[node.name]):
+        if self.own is not None and not runs(self.own.raylets[node.name]):
             return LossCause.KILLED  # with its raylet, of which Ray knows later than the guard of the node
         return cause
 
-    def _end(self, node: NodeId, life: "_Life") -> None:
+    def _end(self, node: NodeId, life: NodeLife) -> None:
         del self._lives[node]
         self.ray.kill(life.actor, no_restart=True)
         life.kill()  # Ray asks the process first, and waits for 5 s
@@ -209,72 +202,12 @@ class RayLauncher:
             await self.kill(node)
         if self._transport is not None:
             await self._transport.close()
-        if self.own is not None and not _runs(self.own.store_pid):
+        if self.own is not None and not runs(self.own.store_pid):
             await self.own.close()  # first, since without its metadata store Ray takes 5 s to disconnect
         if self._connection is not None:
             self._connection.close()
         if self.own is not None:
             await self.own.close()
-
-
-_BEAT = "beat"
-
-
-class _Life:
-    """A node that runs: its actor and, in an own cluster, its process.
-
-    Attributes:
-        actor: The Ray actor.
-        beat: The way to it for heartbeats.
-        pid: The process; None on another machine.
-        watch: The task that waits for the end.
-    """
-
-    def __init__(self, actor: Any, pid: int | None) -> None:
-        self.actor = actor
-        self.beat = actor.beat.options(concurrency_group=_BEAT)
-        self.pid = pid
-        self.watch: asyncio.Task[None] | None = None
-        self._process: int | None = None
-        if pid is not None and hasattr(os, "pidfd_open"):
-            with contextlib.suppress(ProcessLookupError):  # it has ended already; Ray reports that
-                self._process = os.pidfd_open(pid)
-
-    def kill(self) -> None:
-        """End the process, if it is one of this machine."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
-
-    async def has_ended(self) -> bool:
-        """Wait until the process has ended, which was killed.
-
-        Returns:
-            False if the kernel does not say so within `END_TIMEOUT`, as for a process that waits for a broken disk, or
-            if it is none of this machine.
-        """
-        process, self._process = self._process, None
-        if process is None:
-            return False
-        try:
-            return await asyncio.to_thread(_is_readable, process, END_TIMEOUT)
-        finally:
-            os.close(process)
-
-
-def _is_readable(process: int, seconds: float) -> bool:
-    """Wait until a process has ended: its descriptor can be read from then on."""
-    ends = select.poll()
-    ends.register(process, select.POLLIN)
-    return bool(ends.poll(1000 * seconds))
-
-
-def _runs(pid: int) -> bool:
-    """Return whether a process of this machine runs, or is stopped; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def _mark(place: str) -> str:

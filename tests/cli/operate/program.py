@@ -63,11 +63,11 @@ async def main() -> None:
             system.run_job("job-42", writer, "a book", errors_as_messages=True),
             system.run_job("job-43", publisher, errors_as_messages=True),
         ]
-        system.spawn(Counter, name="counter", options=SpawnOptions(durable=True))
         for number in (901, 902) if is_first_run else ():
             body = encode(TextMessage(f"letter {number}"))
             await journal.write(Accept(number, "/counter", body, "miniagents:TextMessage"))
             await journal.write(Bury("/counter", number, "poisonous", "ValueError: no"))
+        system.spawn(Counter, name="counter", options=SpawnOptions(durable=True))
         await started.wait()
         while not await system.pending():  # noqa: ASYNC110 - nothing tells when a wait begins
             await asyncio.sleep(0.01)

@@ -38,12 +38,13 @@ def test_too_many_children_end_with_a_row_that_says_so() -> None:
     assert [(row.path, row.info is None) for row in rows.shown()] == [("/", False), ("/a", False), ("/...", True)]
 
 
-def test_an_actor_that_has_ended_is_closed() -> None:
+def test_an_actor_that_has_ended_is_closed_and_one_that_was_opened_during_the_look_is_not() -> None:
     rows = Rows()
-    rows.toggle("/a")
-    rows.update({"/": level(node("/", 1))}, 0.0)
+    rows.toggle("/ended")
+    rows.toggle("/new")
+    rows.update({"/": level(node("/", 1))}, 0.0, asked=["/", "/ended"])
 
-    assert list(rows.opened) == ["/"]
+    assert list(rows.opened) == ["/", "/new"]
 
 
 def test_the_rate_is_what_was_handled_between_two_looks() -> None:

@@ -51,6 +51,14 @@ export async function own_tools() {
   };
 }
 
+export async function reasoning() {
+  const agent = agentFor("thinker");
+  say(agent, QUESTION);
+  await agent.runAgent();
+  const of = (role) => agent.messages.find((message) => message.role === role)?.content;
+  return { thought: of("reasoning"), answer: of("assistant") };
+}
+
 export async function messages() {
   const agent = agentFor("talker");
   say(agent, QUESTION);

@@ -78,6 +78,11 @@ export async function own_tools(version) {
   };
 }
 
+export async function reasoning(version) {
+  const message = await new Chat(version, "thinker").say(QUESTION).answer();
+  return { thought: message.parts.find((part) => part.type === "reasoning")?.text, answer: textOf(message) };
+}
+
 export async function messages(version) {
   const { parts } = await new Chat(version, "talker").say(QUESTION).answer();
   return parts.filter((part) => part.type === "text").map((part) => part.text);

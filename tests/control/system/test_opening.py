@@ -1,5 +1,7 @@
 """When a system has a control socket."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from miniagents import ActorSystem
 from miniagents.control import address, live_sockets
+from miniagents.control.system.stacks import stack_path
 from miniagents.journal import SqliteJournal
 from tests.control.system.conftest import Asked
 
@@ -42,6 +45,15 @@ async def test_the_socket_of_a_journal_answers_for_the_system_too_and_can_be_tur
         assert system.control is None
 
 
+@pytest.mark.parametrize(("control", "has_thread"), [(None, False), (True, True)])
+async def test_a_system_that_listens_for_its_journal_alone_has_no_thread_for_stacks(
+    control: bool | None, has_thread: bool, tmp_path: Path
+) -> None:
+    async with ActorSystem(journal=SqliteJournal(tmp_path / "a.db"), control=control) as system:
+        assert system.control is not None
+        assert stack_path(system.control.path).exists() is has_thread
+
+
 async def test_names_of_sockets_are_short_and_no_two_are_equal() -> None:
     async with ActorSystem(control=True) as first, ActorSystem(control=True) as second:
         assert first.control is not None
@@ -60,3 +72,15 @@ async def test_where_there_can_be_no_socket_the_system_runs_and_that_is_logged(
         assert system.control is None
 
     assert [entry["event"] for entry in log] == ["control.not_open"]
+
+
+def test_both_sockets_of_a_dead_process_are_removed_when_somebody_looks(runtime: Path) -> None:
+    runtime.mkdir(mode=0o700)
+    path = runtime / "0123456789abcdef.sock"
+    for dead in (path, path.with_suffix(".stack")):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(dead))
+        os.utime(dead, (1, 1))
+
+    assert live_sockets() == []
+    assert list(runtime.iterdir()) == []

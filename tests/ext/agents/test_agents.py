@@ -1,6 +1,7 @@
 """Chains, loops, dialogs, histories, files and logs."""
 
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,20 @@ async def test_the_console_shows_tokens_and_no_control_sequences(capsys: pytest.
         shown = await console_output_agent.inquire(ScriptedModel.fork(alias="bot", script=script).inquire("Hi"))
     assert capsys.readouterr().out == "BOT: Hello[2J there\n\n\n"
     assert str(shown) == "Hello\x1b[2J there\n"
+
+
+@pytest.mark.parametrize(("value", "is_coloured"), [(None, True), ("", True), ("1", False)])
+async def test_the_console_has_colours_on_a_terminal_unless_no_color_is_set(
+    value: str | None, is_coloured: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NO_COLOR", value)
+    async with MiniAgents():
+        await console_output_agent.inquire("Hello")
+
+    assert ("\033[" in capsys.readouterr().out) is is_coloured
 
 
 @pytest.mark.parametrize(("style", "shown"), [("2", "It is July.\n\nSunny."), (None, "Sunny.")])

@@ -80,7 +80,7 @@ def test_what_is_no_option_is_refused_with_what_was_meant(agent: MiniAgent, name
         ({"budget": [1.0]}, "a Budget"),
         ({"tools": len}, "a list of functions and agents .* not <built-in function len>"),
         ({"tools": "search"}, "a list of functions and agents"),
-        ({"tools": [{"type": "web_search"}]}, r"a list .* through api_options=\{'tools'"),
+        ({"tools": [{"type": "web_search"}, 1]}, r"a list of functions and agents \(and of the provider's own tools"),
         ({"rate_limit": 10}, "a RateLimit"),
         ({"cache": True}, "a Cache"),
         ({"retry": 3}, "a RetryPolicy"),
@@ -219,7 +219,7 @@ def test_the_options_stand_in_the_signatures_and_in_help() -> None:
 
 def test_the_typed_options_are_those_of_the_agents() -> None:
     own = set(OWN) | {"api", "fake_first_user_message", "model_path", "n_ctx", "n_parallel", "effort", "send_reasoning"}
-    own |= {"provider", "region", "project", "api_version"}
+    own |= {"provider", "region", "project", "api_version", "cache_prompt"}
     parameters = (CHAT.parameters | RESPONSES.parameters | MESSAGES.parameters) - own
 
     assert set(LLMOptions.__annotations__) == own | parameters
@@ -232,6 +232,7 @@ def test_the_table_of_the_documentation_has_all_options_with_their_defaults() ->
         **OWN,
         "api": "chat",
         "effort": None,
+        "cache_prompt": False,
         "send_reasoning": "calls",
         "fake_first_user_message": FIRST_USER_MESSAGE,
         "model_path": None,

@@ -74,7 +74,7 @@ def note(text: str) -> None:
 
 async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
     note("listed")
-    names = [*SCHEMAS, *more]
+    names = [name for name in (*SCHEMAS, *more) if may_call(ctx, name)]
     start = int(params.cursor) if params is not None and params.cursor else 0
     page = PAGE if not more else 1000
     tools = [
@@ -91,11 +91,19 @@ async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) 
     return types.ListToolsResult(tools=tools, next_cursor=following)
 
 
+def may_call(ctx: Context, tool: str) -> bool:
+    """Whether the caller has the right to call a tool: guests may not `once`."""
+    is_guest = ctx.request is not None and ctx.request.headers.get("authorization") == "Bearer guest"
+    return not (is_guest and tool == "once")
+
+
 def text(*texts: str, is_error: bool = False) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text) for text in texts], is_error=is_error)
 
 
 async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Any:
+    if not may_call(ctx, params.name):
+        return text(f"{params.name} is not for guests", is_error=True)
     note(f"called {params.name}")
     arguments = params.arguments or {}
     match params.name:

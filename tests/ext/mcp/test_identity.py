@@ -47,6 +47,31 @@ async def test_two_callers_of_one_agent_reach_a_server_each_with_their_own_heade
     assert made.count("ada") >= 3, "before each request, since a token may be a new one"
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_two_users_of_one_agent_are_shown_and_may_call_what_each_has_the_right_to(era: str) -> None:
+    def headers(caller: Caller | None) -> dict[str, str]:
+        assert caller is not None
+        return {"authorization": f"Bearer {caller.name}"}
+
+    async with http_program(era) as (url, _):
+        server = McpServer("web", url=url, headers=headers)
+        script = Script("done")
+
+        async def ask(name: str) -> tuple[bool, ToolResultMessage]:
+            current_caller.set(Caller(name))
+            await ScriptedModel.fork(script=script, tools=[server]).inquire("Hi")
+            shown = {tool.name for tool in script.requests[-1].tools}
+            return "once" in shown, await server.call("once")
+
+        async with MiniAgents():
+            guest, ada, guest_again = [
+                await asyncio.create_task(ask(name), context=copy_context()) for name in ("guest", "ada", "guest")
+            ]
+
+    assert (guest[0], ada[0], guest_again[0]) == (False, True, False)
+    assert (str(guest[1]), ada[1].is_error, guest_again[1].is_error) == ("once is not for guests", False, True)
+
+
 async def test_authentication_may_depend_on_the_caller_and_all_share_a_connection_otherwise() -> None:
     class Token(httpx2.Auth):
         def __init__(self, name: str) -> None:

@@ -1,9 +1,6 @@
 """The causes of losses, as Ray tells them. The sentences are those of Ray 2.60."""
 
-import asyncio
 import importlib
-import itertools
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,10 +9,8 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents
 
 import ray.exceptions
 
-from miniagents.cluster.transport import LossCause, NodeId
+from miniagents.cluster.transport import LossCause
 from miniagents.ext.ray.losses import cause_of
-from miniagents.ext.ray.own import OwnRay
-from tests.ext.ray.clusters import driving, echo_launcher
 
 exceptions: Any = ray.exceptions
 protobuf: Any = importlib.import_module("ray.core.generated.common_pb2")
@@ -60,20 +55,3 @@ def died(sentence: str) -> BaseException:
 )
 def test_the_cause_of_a_loss_is_taken_from_what_ray_reports(error: BaseException, cause: LossCause) -> None:
     assert cause_of(error, exceptions) is cause
-
-
-@pytest.mark.real_time
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-async def test_a_node_that_the_memory_monitor_of_ray_kills_is_lost_for_its_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ours = OwnRay.environment.fget  # type: ignore[attr-defined]
-    full = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "3000"}
-    monkeypatch.setattr(OwnRay, "environment", property(lambda own: {**ours(own), **full}))
-    async with driving(echo_launcher("node-1")) as driver:
-        for epoch in itertools.count(1):
-            with suppress(ConnectionError):  # it may be killed before its start has ended: then there is another one
-                await driver.launcher.start(NodeId("node-1", epoch), b"settings")
-                break
-        assert await asyncio.wait_for(driver.losses.get(), 60) == (NodeId("node-1", epoch), LossCause.OUT_OF_MEMORY)

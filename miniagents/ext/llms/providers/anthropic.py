@@ -1,12 +1,14 @@
 """`AnthropicProvider`: Anthropic's Messages API, through the official SDK."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.blocks import Origin, provider_at
+from miniagents.ext.llms.blocks import origin_of, provider_at
+from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import Answer, ModelRequest
+from miniagents.ext.llms.providers.anthropic_caching import place_breakpoints
 from miniagents.ext.llms.providers.anthropic_effort import set_effort
 from miniagents.ext.llms.providers.anthropic_mapping import FIRST_USER_MESSAGE, to_anthropic, tools_for_anthropic
 from miniagents.ext.llms.providers.anthropic_parts import API
@@ -15,7 +17,7 @@ from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
 from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.messages import SystemMessage
+from miniagents.messages import Message, SystemMessage
 
 COMPACTION_BETA = "compact-2026-01-12"
 """The value of the header `anthropic-beta` for compaction by the provider."""
@@ -48,7 +50,7 @@ class AnthropicProvider:
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
-        answer.origin = Origin(API, self._family, request.model)
+        answer.origin = origin_of(API, self._family, request.model)
         return read_response(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 
     async def count_tokens(self, request: ModelRequest) -> int:
@@ -90,13 +92,28 @@ class AnthropicProvider:
                 **options.get("output_config", {}),
                 "format": {"type": "json_schema", "schema": _schema_for(output)},
             }
-        origin = Origin(API, self._family, request.model)
+        origin = origin_of(API, self._family, request.model)
+        container = _container_of(request.messages)
+        if container is not None:
+            options.setdefault("container", container)
         system, options["messages"] = to_anthropic(conversation, first_user_message=first, origin=origin)
         if system:
             options["system"] = system
         if request.tools:
             options["tools"] = [*tools_for_anthropic(request.tools), *options.get("tools", ())]
+        if options.pop("cache_prompt", False):
+            place_breakpoints(options)
         return options
+
+
+def _container_of(messages: Sequence[Message]) -> str | None:
+    """Return the container in which hosted code has run in this turn: the code goes on there."""
+    for message in reversed(messages):
+        if isinstance(message, ReplyMessage) and "container" in message.metadata:
+            return str(message.metadata["container"])
+        if not isinstance(message, (ReplyMessage, ToolResultMessage)):
+            return None
+    return None
 
 
 def _told(output: OutputType) -> SystemMessage:

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from miniagents.ext.llms.native import NativeMessage
-from miniagents.ext.llms.parts import Citation, HostedToolCall, HostedToolResult, ReasoningMessage, json_text
+from miniagents.ext.llms.parts import (
+    Citation,
+    HostedToolCall,
+    HostedToolResult,
+    ReasoningMessage,
+    first_text,
+    json_text,
+    objects_in,
+)
 from miniagents.ext.llms.providers.spoken import spoken_text
 from miniagents.messages import Message
 from miniagents.messages.frozen import thaw
@@ -49,19 +57,19 @@ def parts_of_block(block: Mapping[str, Any], names: dict[str, str]) -> Iterator[
     """
     kind = str(block["type"])
     if kind in THINKING:
-        yield ReasoningMessage(api=API, item=block, content=block.get("thinking") or "")
+        yield ReasoningMessage(api=API, item=block, content=first_text(block.get("thinking")))
     elif kind in SERVER_CALLS:
         names[block["id"]] = block["name"]
         arguments = json_text(thaw(block.get("input") or {}))
         yield HostedToolCall(api=API, item=block, id=block["id"], name=block["name"], arguments=arguments)
     elif is_server_result(block):
-        call_id, content = block.get("tool_use_id", ""), block.get("content")
+        call_id, content = first_text(block.get("tool_use_id")), block.get("content")
         failed = bool(block.get("is_error")) or (isinstance(content, Mapping) and "error_code" in content)
         name = names.get(call_id) or kind.removesuffix("_tool_result")
         text = spoken_text(content)
         yield HostedToolResult(api=API, item=block, content=text, call_id=call_id, name=name, is_error=failed)
     elif kind == "text":
-        for citation in block.get("citations") or ():
+        for citation in objects_in(block.get("citations")):
             yield citation_of(citation)
     elif kind != "tool_use":
         yield NativeMessage(api=API, item=block, role="assistant")
@@ -69,6 +77,6 @@ def parts_of_block(block: Mapping[str, Any], names: dict[str, str]) -> Iterator[
 
 def citation_of(citation: Mapping[str, Any]) -> Citation:
     """Return a citation as a message."""
-    title = citation.get("title") or citation.get("document_title") or ""
-    url, quote = citation.get("url") or citation.get("source"), citation.get("cited_text") or ""
-    return Citation(api=API, item=citation, title=title, url=url, quote=quote)
+    title = first_text(citation.get("title"), citation.get("document_title"))
+    url = first_text(citation.get("url"), citation.get("source")) or None
+    return Citation(api=API, item=citation, title=title, url=url, quote=first_text(citation.get("cited_text")))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.parts import ReasoningMessage
+from miniagents.ext.llms.parts import ReasoningMessage, first_text, objects_in
 from miniagents.ext.llms.providers.openai_parts import citation_of
 from miniagents.messages import Message
 
@@ -44,15 +44,11 @@ def reasoning_text(fields: Mapping[str, Any]) -> str:
 
     A server that sends the text in two fields means the same text.
     """
-    for name in TEXTS:
-        value = fields.get(name)
-        if value and isinstance(value, str):
-            return value
-    details = fields.get(DETAILS)
-    if not isinstance(details, (list, tuple)):
-        return ""
-    texts = [detail.get("text") or detail.get("summary") for detail in details if isinstance(detail, Mapping)]
-    return "".join(text for text in texts if isinstance(text, str))
+    text = first_text(*(fields.get(name) for name in TEXTS))
+    if text:
+        return text
+    details = objects_in(fields.get(DETAILS))
+    return "".join(first_text(detail.get("text"), detail.get("summary")) for detail in details)
 
 
 def joined_details(known: list[dict[str, Any]], pieces: object) -> None:

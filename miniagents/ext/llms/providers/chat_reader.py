@@ -28,7 +28,6 @@ from miniagents.ext.llms.providers.reading import (
     an_id,
     an_object,
     arguments_in,
-    detail,
     says_failure,
     usage_of,
 )
@@ -89,7 +88,8 @@ class ChatReader:
         if message is None and ending_of(self._answer.stop_reason) not in (Ending.TRUNCATED, Ending.REFUSED):
             raise Unreadable("choices[0].message", None)
         text = self._message(an_object(message, "choices[0].message"), "choices[0].message")
-        self._keep_blocks()
+        if self._reasoning or self._details or self._citations:
+            self._keep_blocks()
         return text
 
     def _about(self, data: dict[str, Any]) -> None:
@@ -109,7 +109,8 @@ class ChatReader:
         if ending_of(reason) is Ending.FAILED:
             raise Failed(choice.get("error"), f"the answer ended with finish_reason {reason!r}")
         self._answer.stop_reason = reason
-        self._keep_blocks()
+        if self._reasoning or self._details or self._citations:
+            self._keep_blocks()
 
     def _message(self, message: dict[str, Any], where: str) -> str:
         answer = self._answer
@@ -180,11 +181,13 @@ class ChatReader:
 
 
 def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
+    read, written = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    read, written = read if isinstance(read, dict) else {}, written if isinstance(written, dict) else {}
     return usage_of(
         usage.get("prompt_tokens"),
         usage.get("completion_tokens"),
-        detail(usage, "prompt_tokens_details", "cached_tokens"),
+        read.get("cached_tokens"),
         before,
-        reasoning=detail(usage, "completion_tokens_details", "reasoning_tokens"),
-        cache_written=detail(usage, "prompt_tokens_details", "cache_write_tokens"),
+        reasoning=written.get("reasoning_tokens"),
+        cache_written=read.get("cache_write_tokens"),
     )

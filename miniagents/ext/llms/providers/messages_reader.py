@@ -155,6 +155,10 @@ class MessagesReader:
             block = self._piece(place, "", "text")
             block["citations"] = [*(block.get("citations") or ()), citation]
             self._answer.arrived.append(PartToken(citation_of(all_sound(citation))))
+        elif place in self._blocks:  # of a compaction: its deltas are fields of the block
+            self._blocks[place] |= {
+                name: value for name, value in delta.items() if name != "type" and value is not None
+            }
         return ""
 
     def _piece(self, place: int, piece: str, kind: str) -> dict[str, Any]:

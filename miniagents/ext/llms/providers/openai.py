@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
-from miniagents.ext.llms.blocks import Origin, provider_at
+from miniagents.ext.llms.blocks import origin_of, provider_at
 from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.providers import chat_parts
 from miniagents.ext.llms.providers.chat_reader import ChatReader
@@ -67,14 +67,15 @@ class OpenAIProvider:
         self.name = name
         self.address = str(client.base_url)
         self.key = f"{name} {api} {client.base_url}"
-        self._family = provider_at(self.address, API if api == "responses" else chat_parts.API)
+        self._blocks_api = API if api == "responses" else chat_parts.API
+        self._family = provider_at(self.address, self._blocks_api)
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
         return self._send(request, answer, check_ending)
 
     def _send(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
-        answer.origin = self._origin(request)
+        answer.origin = origin_of(self._blocks_api, self._family, request.model)
         if self._api == "chat":
             return read_response(
                 self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check
@@ -82,9 +83,6 @@ class OpenAIProvider:
         return read_response(
             self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check
         )
-
-    def _origin(self, request: ModelRequest) -> Origin:
-        return Origin(chat_parts.API if self._api == "chat" else API, self._family, request.model)
 
     def _chat(self, request: ModelRequest) -> Any:
         options = api_options(request)
@@ -99,9 +97,10 @@ class OpenAIProvider:
         if request.stream:
             options["stream_options"] = {"include_usage": True, **options.get("stream_options", {})}
         completions = self._client.chat.completions
+        origin = origin_of(self._blocks_api, self._family, request.model)
         return completions.with_streaming_response.create(
             model=request.model,
-            messages=to_openai(request.messages, origin=self._origin(request), send_reasoning=send_reasoning),
+            messages=to_openai(request.messages, origin=origin, send_reasoning=send_reasoning),
             stream=request.stream,
             **as_parameters(completions.create, options),
         )
@@ -151,7 +150,8 @@ class OpenAIProvider:
         if not is_stored and not _NO_REASONING.match(request.model):
             asked = options.get("include") or ()
             options["include"] = [*asked, *(name for name in (_ENCRYPTED,) if name not in asked)]
-        options["input"] = to_responses(request.messages, origin=self._origin(request), is_stored=is_stored)
+        origin = origin_of(self._blocks_api, self._family, request.model)
+        options["input"] = to_responses(request.messages, origin=origin, is_stored=is_stored)
         return options
 
 

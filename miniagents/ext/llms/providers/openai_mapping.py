@@ -91,15 +91,15 @@ def to_openai(
             dicts.append(
                 {
                     "role": "assistant",
-                    "content": _of_reply(message) or None,
-                    **_reasoning(message, origin, send_reasoning),
+                    "content": (_of_reply(message) if KEY in message.metadata else message.content) or None,
+                    **(_reasoning(message, origin, send_reasoning) if KEY in message.metadata else {}),
                     "tool_calls": [
                         {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
                         for c in message.tool_calls
                     ],
                 }
             )
-        elif isinstance(message, ReplyMessage):
+        elif isinstance(message, ReplyMessage) and KEY in message.metadata:
             fields = _reasoning(message, origin, send_reasoning)
             dicts.append({"role": "assistant", "content": _of_reply(message), **fields})
         else:

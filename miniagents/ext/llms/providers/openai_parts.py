@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from miniagents.ext.llms.native import NativeMessage
-from miniagents.ext.llms.parts import Citation, HostedToolCall, HostedToolResult, ReasoningMessage, json_text
+from miniagents.ext.llms.parts import (
+    Citation,
+    HostedToolCall,
+    HostedToolResult,
+    ReasoningMessage,
+    first_text,
+    json_text,
+    objects_in,
+)
 from miniagents.ext.llms.providers.spoken import spoken_text
 from miniagents.messages import Message
 from miniagents.messages.frozen import thaw
@@ -36,12 +44,7 @@ def is_plain(items: Sequence[Mapping[str, Any]]) -> bool:
         return False
     return not any(
         value is not None and field not in _PLAIN[item["type"]] for item in items for field, value in item.items()
-    ) and not any(_has_annotations(item.get("content")) for item in items)
-
-
-def _has_annotations(content: object) -> bool:
-    parts = content if isinstance(content, (list, tuple)) else ()
-    return any(isinstance(part, Mapping) and part.get("annotations") for part in parts)
+    ) and not any(part.get("annotations") for item in items for part in objects_in(item.get("content")))
 
 
 def parts_of(items: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
@@ -55,12 +58,12 @@ def parts_of_item(item: Mapping[str, Any]) -> Iterator[Message]:
     if kind == "reasoning":
         yield ReasoningMessage(api=API, item=item, content=reasoning_text(item))
     elif kind == "message":
-        content = item.get("content")
-        for part in content if isinstance(content, (list, tuple)) else ():
-            for annotation in (part.get("annotations") or ()) if isinstance(part, Mapping) else ():
+        for part in objects_in(item.get("content")):
+            for annotation in objects_in(part.get("annotations")):
                 yield citation_of(annotation)
     elif is_hosted_call(item):
-        name, call_id = str(item.get("name") or kind.removesuffix(_CALL)), str(item.get("call_id") or item.get("id"))
+        name = first_text(item.get("name"), kind.removesuffix(_CALL))
+        call_id = first_text(item.get("call_id"), item.get("id"))
         given = {field: thaw(item[field]) for field in _ARGUMENTS if item.get(field) is not None}
         arguments = json_text(given["arguments"] if given.keys() == {"arguments"} else given)
         yield HostedToolCall(api=API, item=item, id=call_id, name=name, arguments=arguments)
@@ -74,14 +77,14 @@ def parts_of_item(item: Mapping[str, Any]) -> Iterator[Message]:
 
 def reasoning_text(item: Mapping[str, Any]) -> str:
     """Return the text of a reasoning item: its summary, or without one the reasoning itself."""
-    found = item.get("summary") or item.get("content")
-    parts = found if isinstance(found, (list, tuple)) else ()
-    texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
-    return "\n\n".join(text for text in texts if text and isinstance(text, str))
+    parts = objects_in(item.get("summary")) or objects_in(item.get("content"))
+    texts = [first_text(part.get("text")) for part in parts]
+    return "\n\n".join(filter(None, texts))
 
 
 def citation_of(annotation: Mapping[str, Any]) -> Citation:
     """Return an annotation of a text as a message; that of a chat completion has its fields one level deeper."""
-    fields = annotation.get("url_citation") or annotation
-    title = fields.get("title") or fields.get("filename") or fields.get("file_id") or ""
-    return Citation(api=API, item=annotation, title=title, url=fields.get("url"))
+    inner = annotation.get("url_citation")
+    fields = inner if isinstance(inner, Mapping) else annotation
+    title = first_text(fields.get("title"), fields.get("filename"), fields.get("file_id"))
+    return Citation(api=API, item=annotation, title=title, url=first_text(fields.get("url")) or None)

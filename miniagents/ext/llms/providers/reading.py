@@ -214,8 +214,10 @@ def usage_of(
         input_tokens=total,
         output_tokens=output,
         cached_tokens=from_cache,
-        reasoning_tokens=min(count(reasoning) or known.reasoning_tokens, output),
-        cache_written_tokens=min(count(cache_written) or known.cache_written_tokens, total - from_cache),
+        reasoning_tokens=min(count(reasoning) if reasoning else known.reasoning_tokens, output),
+        cache_written_tokens=min(
+            count(cache_written) if cache_written else known.cache_written_tokens, total - from_cache
+        ),
     )
 
 

@@ -1,6 +1,5 @@
 """`AgentTasks`: an agent that carries out tasks of the Agent2Agent protocol."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
@@ -76,16 +75,12 @@ class AgentTasks(AgentExecutor):
             elif not await self._answered(task, message, updater):
                 return
             await _Telling(task, updater).go_on()
-        except asyncio.CancelledError:
-            if task is not None and task.run is not None:
-                task.run.cancel(_CANCELLED)
-            raise
         except FAILURES as error:
             problem = self._tell(error, task.run if task is not None else None)
             await updater.failed(_said(updater, problem.message))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        """Cancel a task, with all calls below it."""
+        """Cancel a task, with all calls below it. The SDK has cancelled `execute`."""
         id = context.task_id or ""
         task = self._tasks.get(id)
         if task is not None and task.run is not None:

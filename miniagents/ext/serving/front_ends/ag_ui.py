@@ -4,6 +4,11 @@ from ag_ui.core import (
     PROTOCOL_VERSION,
     BaseEvent,
     CustomEvent,
+    ReasoningEndEvent,
+    ReasoningMessageContentEvent,
+    ReasoningMessageEndEvent,
+    ReasoningMessageStartEvent,
+    ReasoningStartEvent,
     RunErrorEvent,
     RunFinishedCancelledOutcome,
     RunFinishedEvent,
@@ -41,15 +46,24 @@ class AgUiWriter(PartWriter):
         return _events(started)
 
     def begin(self, part: Part) -> bytes:
-        """Return `TEXT_MESSAGE_START`."""
+        """Return `TEXT_MESSAGE_START`, or `REASONING_START` and `REASONING_MESSAGE_START`."""
+        if part.is_reasoning:
+            return _events(
+                ReasoningStartEvent(message_id=part.id),
+                ReasoningMessageStartEvent(message_id=part.id, role="reasoning"),
+            )
         return _events(TextMessageStartEvent(message_id=part.id, role="assistant"))
 
     def delta(self, part: Part, text: str) -> bytes:
-        """Return `TEXT_MESSAGE_CONTENT`."""
+        """Return `TEXT_MESSAGE_CONTENT` or `REASONING_MESSAGE_CONTENT`."""
+        if part.is_reasoning:
+            return _events(ReasoningMessageContentEvent(message_id=part.id, delta=text))
         return _events(TextMessageContentEvent(message_id=part.id, delta=text))
 
     def end(self, part: Part) -> bytes:
-        """Return `TEXT_MESSAGE_END`."""
+        """Return `TEXT_MESSAGE_END`, or `REASONING_MESSAGE_END` and `REASONING_END`."""
+        if part.is_reasoning:
+            return _events(ReasoningMessageEndEvent(message_id=part.id), ReasoningEndEvent(message_id=part.id))
         return _events(TextMessageEndEvent(message_id=part.id))
 
     def whole(self, message: Message) -> bytes:

@@ -65,7 +65,7 @@ class FrontEndApi:
         reader = run.reading.reader()
         writer = protocol.writer(run, asked, shows_tools=service.shows_tools)
         stream = EventStream(
-            spoken(run.replies, reader, is_whole=is_whole, has_results=service.shows_tools),
+            spoken(run.replies, reader, is_whole=is_whole, has_results=service.shows_tools, has_thoughts=True),
             reader,
             write=writer.of,
             problem=partial(service.problem, run=run),

@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.parts import ReasoningMessage
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.streaming import End
-from miniagents.ext.serving.reply_pieces import Calls, Piece, Said, Text, refusal_of
+from miniagents.ext.serving.reply_pieces import Calls, Piece, Said, Text, Thought, refusal_of
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.wants import Special
 from miniagents.messages import Message, TextMessage
@@ -15,6 +16,10 @@ from miniagents.messages import Message, TextMessage
 CANCELLED = "cancelled"
 """The code of the problem that the call was cancelled."""
 
+REASONING = -2
+"""The index of parts that are the reasoning of a model."""
+
+_REFUSAL = -1
 _BROKEN_OFF = "failed: the call of the agent ended before the tool had answered"
 
 
@@ -33,15 +38,20 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """A part that grows: a text.
+    """A part that grows: a text, or the reasoning of a model.
 
     Attributes:
-        index: The number of its message among the replies.
+        index: The number of its message among the replies; of reasoning, `REASONING`.
         id: The id for the client.
     """
 
     index: int
     id: str
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the part is reasoning."""
+        return self.index == REASONING
 
 
 class PartWriter(ABC):
@@ -75,6 +85,8 @@ class PartWriter(ABC):
             return self._text(piece.index, piece.text)
         if isinstance(piece, Said):
             return self._said(piece.index, piece.message)
+        if isinstance(piece, Thought):
+            return self._thought(piece)
         return End(self._ended(piece)) if isinstance(piece, Calls) else b""
 
     def failed(self, problem: Problem) -> bytes:
@@ -96,6 +108,14 @@ class PartWriter(ABC):
         self._open = part = Part(index, self.new_id())
         return closed + self.begin(part) + self.delta(part, text)
 
+    def _thought(self, thought: Thought) -> bytes:
+        part = self._open
+        if thought.whole is not None:  # the end of a block
+            return self._close() if part is not None and part.is_reasoning else b""
+        if part is not None and part.is_reasoning:
+            return self.delta(part, thought.text)
+        return self._text(REASONING, thought.text)
+
     def _close(self) -> bytes:
         part, self._open = self._open, None
         return self.end(part) if part is not None else b""
@@ -110,7 +130,7 @@ class PartWriter(ABC):
         elif isinstance(message, ReplyMessage):
             refusal = refusal_of(message)
             if index is None and refusal:
-                events += [self._text(-1, refusal), self._close()]
+                events += [self._text(_REFUSAL, refusal), self._close()]
             if self._shows_tools and message.tool_calls:
                 parent = part.id if part is not None and part.index == index else self.new_id()
                 events += [self._called(call, parent) for call in message.tool_calls]
@@ -190,5 +210,5 @@ class PartWriter(ABC):
 
 
 def is_whole(kind: type[Message]) -> bool:
-    """Return whether the messages of a class are shown as a whole, and not as a text that grows."""
-    return not issubclass(kind, TextMessage)
+    """Return whether the messages of a class are shown as a whole, and not as a part that grows."""
+    return not issubclass(kind, (TextMessage, ReasoningMessage))

@@ -34,16 +34,16 @@ class UiMessageWriter(PartWriter):
         return _chunk("start", messageId=id) + _chunk("start-step")
 
     def begin(self, part: Part) -> bytes:
-        """Return `text-start`."""
-        return self._step() + _chunk("text-start", id=part.id)
+        """Return `text-start` or `reasoning-start`."""
+        return self._step() + _chunk(f"{_kind(part)}-start", id=part.id)
 
     def delta(self, part: Part, text: str) -> bytes:
-        """Return `text-delta`."""
-        return _chunk("text-delta", id=part.id, delta=text)
+        """Return `text-delta` or `reasoning-delta`."""
+        return _chunk(f"{_kind(part)}-delta", id=part.id, delta=text)
 
     def end(self, part: Part) -> bytes:
-        """Return `text-end`."""
-        return _chunk("text-end", id=part.id)
+        """Return `text-end` or `reasoning-end`."""
+        return _chunk(f"{_kind(part)}-end", id=part.id)
 
     def whole(self, message: Message) -> bytes:
         """Return `file` for an image, sound or a file, and `data-...` with the class of another message."""
@@ -101,6 +101,10 @@ class UiMessageWriter(PartWriter):
             return b""
         self._has_results = False
         return _chunk("finish-step") + _chunk("start-step")
+
+
+def _kind(part: Part) -> str:
+    return "reasoning" if part.is_reasoning else "text"
 
 
 def _available(call: ToolCall, **fields: Any) -> bytes:

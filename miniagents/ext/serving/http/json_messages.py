@@ -65,18 +65,19 @@ class UsageOut(msgspec.Struct, frozen=True):
         input_tokens: Tokens read.
         output_tokens: Tokens written.
         cached_tokens: The input tokens that came from a cache.
-        cost: The cost in USD, of the models whose prices are known.
+        cost: The cost in USD; null if it is not known, since a model without a price has been used.
     """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int
-    cost: float
+    cost: float | None
 
     @classmethod
     def of(cls, meter: Meter) -> "UsageOut":
         """Return the usage that a meter shows."""
-        return cls(meter.input_tokens, meter.output_tokens, meter.cached_tokens, round(meter.cost, 9))
+        cost = round(meter.cost, 9) if meter.cost is not None else None
+        return cls(meter.input_tokens, meter.output_tokens, meter.cached_tokens, cost)
 
 
 def messages_in(entries: str | list[str | MessageIn], limits: Limits) -> tuple[Message, ...]:

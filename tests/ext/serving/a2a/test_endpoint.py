@@ -28,6 +28,7 @@ from a2a.utils.errors import A2AError, TaskNotFoundError
 from miniagents import InteractionContext, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms import ImageMessage
+from miniagents.ext.llms.parts import ReasoningMessage
 from miniagents.ext.serving import AgentApp, Limits, Served, agent_app
 from miniagents.ext.serving.a2a.endpoint import Key
 from miniagents.ext.serving.a2a.recent_tasks import RecentTasks
@@ -149,6 +150,18 @@ async def test_a_caller_that_does_not_stream_gets_the_whole_task() -> None:
     assert task.status.state == TaskState.TASK_STATE_COMPLETED
 
 
+async def test_the_reasoning_of_a_model_is_not_shown() -> None:
+    @miniagent
+    async def thinker(ctx: InteractionContext) -> None:
+        ctx.reply(ReasoningMessage(content="Hm.", api="chat", item={"reasoning_content": "Hm."}))
+        ctx.reply("Four.")
+
+    async with served(a2a_app(thinker)) as url, calling(url, "thinker") as client:
+        task = await whole(client, message("2 + 2?"))
+
+    assert texts(task) == ["Four."]
+
+
 async def test_a_conversation_goes_on_in_its_context() -> None:
     async with served(a2a_app(historian)) as url, calling(url, "historian") as client:
         first = await whole(client, message("Hello!"))
@@ -246,6 +259,21 @@ async def test_a_task_that_requires_input_can_be_cancelled() -> None:
 
     assert get_message_text(asking.status.message) == "colour"
     assert task.status.state == TaskState.TASK_STATE_CANCELED
+
+
+async def test_a_service_that_stops_cuts_off_tasks_that_run_and_tasks_that_require_input() -> None:
+    held = Held()
+
+    async with served(a2a_app(clerk, held.agent, grace=0.0)) as url:
+        async with calling(url, "clerk") as client:
+            await whole(client, message("Paint!"))
+        async with calling(url, "held") as client:
+            events = client.send_message(message("Hello!"))
+            await anext(events)
+            await soon(held.waiting)
+            await events.aclose()  # type: ignore[attr-defined]
+
+    await soon(held.cancelled)
 
 
 async def test_a_task_belongs_to_the_key_that_has_begun_it() -> None:

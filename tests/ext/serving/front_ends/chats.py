@@ -6,7 +6,8 @@ from typing import Any
 import httpx2
 
 from miniagents import InteractionContext, TextMessage, TextToken, miniagent
-from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall
+from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.parts import PartToken, ReasoningMessage, ReasoningToken
 from miniagents.ext.serving import AgentApp, Served, agent_app
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.serving.agents import echo, failing, speller, weather
@@ -39,6 +40,16 @@ async def ringer(ctx: InteractionContext) -> None:
 
 
 @miniagent
+async def reporter(ctx: InteractionContext) -> None:
+    """Calls a tool, says two things about its result, and fails."""
+    ctx.reply(ReplyMessage("", tool_calls=(ToolCall(id="call_3", name="ring"),)))
+    ctx.reply(ToolResultMessage("rung", call_id="call_3", name="ring"))
+    ctx.reply("First this.")
+    ctx.reply("Then that.")
+    raise ValueError("no more")
+
+
+@miniagent
 async def painter(ctx: InteractionContext) -> None:
     """Paints."""
     ctx.reply("Look:")
@@ -46,9 +57,26 @@ async def painter(ctx: InteractionContext) -> None:
 
 
 @miniagent
+async def thinker(ctx: InteractionContext) -> None:
+    """Thinks, and answers."""
+
+    async def tokens(_: dict[str, Any]) -> Any:
+        yield ReasoningToken("Let me ")
+        yield ReasoningToken("see.")
+        yield PartToken(THOUGHT)
+        yield TextToken("Four.")
+
+    ctx.reply(ReplyMessage.promise(message_token_streamer=tokens))
+    ctx.reply(THOUGHT)
+
+
+@miniagent
 async def asker(ctx: InteractionContext) -> None:
     """Leaves a call to the client."""
     ctx.reply(ReplyMessage("Well.", tool_calls=(ToolCall(id="call_7", name="ring", arguments='{"bell": 1}'),)))
+
+
+THOUGHT = ReasoningMessage(content="Let me see.", api="chat", item={"reasoning_content": "Let me see."})
 
 
 async def population(city: str) -> str:
@@ -68,7 +96,7 @@ def desk(city: str = "Paris") -> Any:
 def chat_app(*agents: Any, **options: Any) -> AgentApp:
     """The service."""
     weather_of = Served(weather, arguments=("city",))
-    agents = agents or (echo, speller, failing, talker, breaking, ringer, painter, asker, weather_of)
+    agents = agents or (echo, speller, failing, talker, breaking, ringer, reporter, painter, thinker, asker, weather_of)
     return agent_app(agents, auth=TOKEN, admin_auth=ADMIN, front_ends=("ag-ui", "ai-sdk"), **options)
 
 

@@ -45,6 +45,25 @@ async def test_each_message_is_closed_before_the_next_one() -> None:
     assert await events_of("talker") == [STARTED, *text("1", "First this."), *text("2", "Then that."), FINISHED]
 
 
+async def test_the_reasoning_of_a_model_is_a_message_of_its_own_before_the_answer() -> None:
+    def thought(id: str, *pieces: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "REASONING_START", "messageId": id},
+            {"type": "REASONING_MESSAGE_START", "messageId": id, "role": "reasoning"},
+            *({"type": "REASONING_MESSAGE_CONTENT", "messageId": id, "delta": piece} for piece in pieces),
+            {"type": "REASONING_MESSAGE_END", "messageId": id},
+            {"type": "REASONING_END", "messageId": id},
+        ]
+
+    assert await events_of("thinker") == [
+        STARTED,
+        *thought("1", "Let me ", "see."),
+        *text("2", "Four."),
+        *thought("3", "Let me see."),
+        FINISHED,
+    ]
+
+
 async def test_a_message_that_is_no_text_is_a_custom_event_with_its_fields() -> None:
     data = {"city": "Paris", "unit": "C", "degrees": 20}
     image = {"url": "data:image/gif;base64,R0lG", "mediaType": "image/gif"}

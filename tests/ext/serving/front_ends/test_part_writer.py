@@ -47,6 +47,16 @@ async def test_after_a_failure_an_exposed_call_has_a_result_that_says_so(protoco
     assert error == ERRORS[protocol]
 
 
+async def test_a_call_that_has_its_result_gets_no_other_one_after_a_failure(protocol: str) -> None:
+    async with in_process(chat_app(expose="tools")) as client:
+        events = await asked(client, protocol, "reporter")
+
+    results = [event for event in events if event["type"] in ("TOOL_CALL_RESULT", "tool-output-available")]
+    assert [result.get("content", result.get("output")) for result in results] == ["rung"]
+    assert not any(event["type"] == "tool-output-error" for event in events)
+    assert events[-1] == ERRORS[protocol]
+
+
 async def test_a_call_that_an_operator_stops_ends_as_cancelled(protocol: str) -> None:
     held = Held()
     app = chat_app(held.agent)

@@ -44,6 +44,23 @@ async def test_several_messages_are_parts_of_one_step() -> None:
     assert await chunks_of("talker") == [*START, *text("1", "First this."), *text("2", "Then that."), *end()]
 
 
+async def test_the_reasoning_of_a_model_is_a_part_of_its_own_before_the_answer() -> None:
+    def thought(id: str, *pieces: str) -> list[dict[str, Any]]:
+        return [
+            {"type": "reasoning-start", "id": id},
+            *({"type": "reasoning-delta", "id": id, "delta": piece} for piece in pieces),
+            {"type": "reasoning-end", "id": id},
+        ]
+
+    assert await chunks_of("thinker") == [
+        *START,
+        *thought("1", "Let me ", "see."),
+        *text("2", "Four."),
+        *thought("3", "Let me see."),
+        *end(),
+    ]
+
+
 async def test_images_are_files_and_data_has_the_name_of_its_class() -> None:
     data = {"city": "Paris", "unit": "C", "degrees": 20}
     image = {"type": "file", "url": "data:image/gif;base64,R0lG", "mediaType": "image/gif"}
@@ -78,6 +95,13 @@ async def test_an_exposed_call_is_the_agents_own_and_what_follows_its_result_is_
         *text("2", "So", " it", " is."),
         *end(messageMetadata={"usage": {**usage, **total}}),
     ]
+
+
+async def test_all_that_follows_a_result_is_one_step() -> None:
+    chunks = await chunks_of("reporter", expose="tools")
+
+    after = chunks[chunks.index({"type": "finish-step"}) :]
+    assert after[:-1] == [*STEP, *text("2", "First this."), *text("3", "Then that.")]
 
 
 @pytest.mark.parametrize("expose", [(), ("tools",)])
