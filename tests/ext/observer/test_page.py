@@ -227,6 +227,10 @@ async def test_rows_do_not_move_under_the_pointer_until_it_leaves_or_wants_to_se
         await page.go("#/interactions")
         await page.sees(".row.call:has-text('first')")
         await page.do("hover", ".row.call")
+        frames = "import('./static/store.js').then((store) => store.frameCount())"
+        settled = await page.value(frames) + 3  # the list has its size, and looks at its window
+        while await page.value(frames) < settled:  # noqa: ASYNC110 - the browser tells nobody
+            await asyncio.sleep(0.1)
         await speaker.inquire("second")
 
         await page.sees("button.fresh:has-text('1 new')")

@@ -20,7 +20,12 @@ const page = await context.newPage();
 const complaints = [];
 const requests = [];
 page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-page.on("console", (message) => { if (message.type() === "error") complaints.push(`console: ${message.text()}`); });
+page.on("console", (message) => {
+  if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(`console: ${message.text()}`);
+});
+page.on("response", (response) => { // the browser asks for an icon by itself
+  if (response.status() >= 400 && !response.url().endsWith("/favicon.ico")) complaints.push(`${response.status()}: ${response.url()}`);
+});
 page.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
 page.on("request", (request) => requests.push(request.url()));
 
