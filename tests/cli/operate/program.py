@@ -66,8 +66,11 @@ async def main() -> None:
         system.spawn(Counter, name="counter", options=SpawnOptions(durable=True))
         for number in (901, 902) if is_first_run else ():
             body = encode(TextMessage(f"letter {number}"))
-            await journal.write(Accept(number, "/counter", body, "miniagents:TextMessage"))
-            await journal.write(Bury("/counter", number, "poisonous", "ValueError: no"))
+            # In one write: the actor, which may just start, must not see the message in between.
+            await journal.write(
+                Accept(number, "/counter", body, "miniagents:TextMessage"),
+                Bury("/counter", number, "poisonous", "ValueError: no"),
+            )
         await started.wait()
         while not await system.pending():  # noqa: ASYNC110 - nothing tells when a wait begins
             await asyncio.sleep(0.01)
