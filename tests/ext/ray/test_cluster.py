@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-LEASE = 2.0
+LEASE = 4.0
 SPREAD = SpawnOptions(placement=Placement.SPREAD)
 
 
