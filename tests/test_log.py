@@ -109,13 +109,13 @@ def test_the_logger_and_what_is_bound_to_it_follow_a_level_and_are_captured() ->
 
 def test_the_name_reaches_the_factory_of_loggers_and_the_logger_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[Any] = []
-    make = structlog.get_logger
+    make = structlog.wrap_logger
 
-    def counted(*args: Any) -> Any:
-        names.append(args)
-        return make(*args)
+    def counted(*args: Any, **options: Any) -> Any:
+        names.append(options["logger_factory_args"])
+        return make(*args, **options)
 
-    monkeypatch.setattr(structlog, "get_logger", counted)
+    monkeypatch.setattr(structlog, "wrap_logger", counted)
     logger = LazyLogger("shop")
     assert names == []
 
@@ -123,6 +123,20 @@ def test_the_name_reaches_the_factory_of_loggers_and_the_logger_is_made_once(mon
     logger.error("twice")
 
     assert names == [("shop",)]
+
+
+def test_a_name_or_text_with_control_characters_does_nothing_in_a_line() -> None:
+    evil = r"evil\x1b[31m\x1b]0;title\x07\u202e<script>"
+    code = (
+        "from miniagents.log import log; evil = '" + evil + "'\n"
+        "log.warning('late ' + evil, actor='/' + evil, stack='| one\\n| two')\n"
+        "log.bind(actor='/bound' + evil).error('later')"
+    )
+    output = _output(code)
+
+    assert output.count(evil) == 3
+    assert [control for control in ("\x1b]", "\x07", "\u202e") if control in output] == []
+    assert "| one\n| two" in output
 
 
 def test_looking_at_the_logger_makes_none() -> None:

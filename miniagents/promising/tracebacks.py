@@ -1,10 +1,8 @@
 """Tracebacks for logs, as text."""
 
-import re
 import traceback
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters of terminals, and those that change the direction of text."""
+from miniagents.log import written_out
 
 
 def traceback_text(error: BaseException) -> str:
@@ -16,8 +14,4 @@ def traceback_text(error: BaseException) -> str:
     control characters are written out, in order not to reach the terminal.
     """
     lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
-    return "\n".join(f"| {_CONTROLS.sub(_written_out, line)}" for line in lines)
-
-
-def _written_out(match: "re.Match[str]") -> str:
-    return repr(match[0])[1:-1]
+    return "\n".join(f"| {written_out(line)}" for line in lines)

@@ -1,5 +1,6 @@
 """The observers of a system: who is told what, and what that costs."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -124,6 +125,9 @@ class Failing(Observer):
     def tool_called(self, interaction: Any, tool: Any, call: Any) -> ObservedCall | None:
         raise RuntimeError("tool_called")
 
+    def answer_awaited(self, interaction: Any, wait: Any) -> ObservedCall | None:
+        raise RuntimeError("answer_awaited")
+
 
 class FailsWhileFollowing(Observer):
     def model_called(self, interaction: Any, provider: Any, request: Any) -> ObservedCall | None:
@@ -136,6 +140,29 @@ class _FailingCall:
 
     def ended(self, answer: Any, error: BaseException | None) -> None:
         raise RuntimeError("ended")
+
+
+@miniagent
+async def asks(ctx: InteractionContext) -> None:
+    ctx.reply(await ctx.wait_for("approval"))
+
+
+class NotesWaits(Observer):
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def answer_awaited(self, interaction: Any, wait: Any) -> ObservedCall | None:
+        self.noted.append(f"{interaction.agent.alias} waits for {wait.id}")
+        return Following(self.noted, "wait")
+
+
+async def answered(system: MiniAgents) -> str:
+    """Call an agent that waits for an answer from outside, and give it."""
+    replies = asks.inquire()
+    while not await system.pending():  # noqa: ASYNC110 - turns of the loop
+        await asyncio.sleep(0)
+    await system.deliver("", "approval", "yes")
+    return str(await replies)
 
 
 async def use_everything(system: MiniAgents) -> str:
@@ -168,6 +195,20 @@ async def test_several_observers_at_once_are_each_told_what_they_override() -> N
         "model called",
         "model ended, pieces: True, error: None",
     ]
+
+
+async def test_a_wait_for_an_answer_from_outside_is_observed_until_the_answer_is_there() -> None:
+    waits = NotesWaits()
+
+    async with MiniAgents(observers=[waits]) as system:
+        await system.deliver("", "approval", "early")
+        assert str(await asks.inquire()) == "early"
+        assert waits.noted == []
+        assert await answered(system) == "yes"
+
+    began, ended = waits.noted
+    assert began.startswith("asks waits for approval#")
+    assert ended == "wait ended, pieces: False, error: None"
 
 
 async def test_an_observer_beside_telemetry_is_told_as_well() -> None:
@@ -257,9 +298,10 @@ async def test_a_hook_that_raises_is_logged_and_stops_neither_the_system_nor_the
             system.observers.attach(observer)
 
         assert await use_everything(system) == "three"
+        assert await answered(system) == "yes"
 
         assert str(await system.spawn(TraceOfSender).ask(TextMessage("?"))) == "outside"
-    assert len(calls.noted) == 2
+    assert len(calls.noted) == 4
     assert len(models.noted) == 6
     assert ends.noted[0] == "/echo"
     failed = [entry for entry in log if entry["event"] == "observer.failed"]
@@ -270,6 +312,7 @@ async def test_a_hook_that_raises_is_logged_and_stops_neither_the_system_nor_the
         "Failing.interaction_ended",
         "Failing.model_called",
         "Failing.tool_called",
+        "Failing.answer_awaited",
         "_FailingCall.piece",
         "_FailingCall.ended",
     }

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 
 class ObservedCall(Protocol):
-    """One request to a model, or one call of a tool, as an observer sees it.
+    """One request to a model, one call of a tool, or one wait for an answer from outside, as an observer sees it.
 
     Example:
         >>> class Printed:
@@ -29,7 +29,7 @@ class ObservedCall(Protocol):
         """Called once, at the end.
 
         Args:
-            answer: The answer of the model, as far as it arrived; None for a tool.
+            answer: The answer of the model, as far as it arrived; None for a tool and for a wait.
             error: The exception that ended the call, a cancellation included, or None.
         """
 
@@ -128,5 +128,17 @@ class Observer:
 
         Returns:
             The object that is told how the call goes on, or None.
+        """
+        return None
+
+    def answer_awaited(self, interaction: Any, wait: Any) -> ObservedCall | None:
+        """A call waits for an answer from outside (`ctx.wait_for`) that is not there yet.
+
+        Args:
+            interaction: The `Interaction` that waits.
+            wait: The `PendingWait`.
+
+        Returns:
+            The object that is told when the wait ends, or None.
         """
         return None

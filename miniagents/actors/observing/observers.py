@@ -40,6 +40,7 @@ class Observers:
     """
 
     __slots__ = (
+        "_answer_awaited",
         "_attached",
         "_events",
         "_model_called",
@@ -94,6 +95,10 @@ class Observers:
         """Tell the observers of a call of a tool; see `Observer.tool_called`."""
         return self._followed(self._tool_called, interaction, tool, call)
 
+    def answer_awaited(self, interaction: Any, wait: Any) -> ObservedCall | None:
+        """Tell the observers of a wait for an answer from outside; see `Observer.answer_awaited`."""
+        return self._followed(self._answer_awaited, interaction, wait)
+
     def started(self, system: Any) -> None:
         """Tell the observers that the system has started; see `Observer.system_started`."""
         for hook in self._hooks("system_started"):
@@ -122,6 +127,7 @@ class Observers:
         self.interaction_over = self._hooks("interaction_over")
         self._model_called = self._hooks("model_called")
         self._tool_called = self._hooks("tool_called")
+        self._answer_awaited = self._hooks("answer_awaited")
 
     def _hooks(self, name: str) -> tuple[Hook, ...]:
         return tuple(

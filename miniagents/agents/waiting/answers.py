@@ -1,7 +1,8 @@
 """`Answers`: what the calls of a system wait for from outside, and the way in for it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -155,7 +156,7 @@ class Answers:
                 listener = current_wait_listener.get()
                 if listener is not None:
                     listener(PendingWait.of(standing))
-                with self.resting.of(interaction, standing.due_at):
+                with self._observed(interaction, standing), self.resting.of(interaction, standing.due_at):
                     standing = await self._woken_by(woken, standing.due_at)
             if standing is None:  # its time is over, unless an answer was quicker
                 standing = await self._write(interaction, EndWait(id, WaitState.EXPIRED))
@@ -168,6 +169,19 @@ class Answers:
             return standing.answer
         within = f" within {timeout:g} s" if timeout is not None else ""
         raise DeadlineExceededError(f"{interaction.path}: nobody has answered {id.name!r}{within}")
+
+    @contextmanager
+    def _observed(self, interaction: Interaction, wait: Wait) -> Iterator[None]:
+        """Tell the observers of the system that a call waits, and when it waits no more."""
+        seen = self._system.observers.answer_awaited(interaction, PendingWait.of(wait))
+        try:
+            yield
+        except BaseException as error:
+            if seen is not None:
+                seen.ended(None, error)
+            raise
+        if seen is not None:
+            seen.ended(None, None)
 
     async def _woken_by(self, woken: "asyncio.Future[Wait | None]", due_at: float | None) -> Wait | None:
         """Wait for the answer; return None when the time is over."""

@@ -57,11 +57,14 @@ async def _print_replies(
                 reply = msgspec.json.encode(MessageOut.of(await promise))
                 print(envelope("run", msgspec.json.decode(reply)), file=out, flush=True)
                 continue
+            is_empty = True  # as is the reply of a model that calls tools and says nothing
             async for token in promise:
                 text = str(token)
+                is_empty = is_empty and not text
                 out.write(shown(text) if out.isatty() else text)
                 out.flush()
-            print(file=out, flush=True)
+            if not is_empty:
+                print(file=out, flush=True)
     except AgentArgumentError as error:
         raise InvalidOptionError(f"{error}; name an agent that was forked with its arguments") from error
     except BrokenPipeError:

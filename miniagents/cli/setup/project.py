@@ -25,7 +25,7 @@ requires-python = ">=3.11"
 dependencies = ["{requirement}"]
 
 [project.optional-dependencies]
-test = ["pytest>=8.2"]
+test = ["miniagents[cli,serve]", "pytest>=8.2"]
 
 [tool.hatch.metadata]
 allow-direct-references = true

@@ -16,11 +16,11 @@ PIECE_BYTES = 70
 
 
 class Step:
-    """One request to a model, or one call of a tool.
+    """One request to a model, one call of a tool, or one wait for an answer from outside.
 
     Attributes:
-        kind: "model" or "tool".
-        name: The name of the model or the tool.
+        kind: "model", "tool" or "wait".
+        name: The name of the model, the tool, or what is waited for.
         begun: The time when it began, on `loop.time()`.
         first: The time of its first piece, or None.
         until: The time when it ended, or None.
@@ -101,7 +101,7 @@ class CallRecord:
         interaction: The call itself while its code has not ended.
         account: Its account while it is not over: what it has used so far.
         used: The numbers of its account, once it is over.
-        steps: Its requests to models and calls of tools.
+        steps: Its requests to models, calls of tools, and waits for answers from outside.
         below: The records of the calls that it has made.
         size: Its bytes, estimated.
         at: The time when it was over, in seconds since the epoch.

@@ -13,6 +13,7 @@ from miniagents.ext.observer.calls import TEXT, CallRecord, Step, Trace
 from miniagents.ext.observer.facts import text_of
 from miniagents.ext.observer.happenings import Happening
 from miniagents.ext.observer.recorder import FlightRecorder
+from miniagents.journal.pending_wait import PendingWait
 from miniagents.messages import MessagePromise, TextToken, said_by
 from miniagents.promising.promise import NO_VALUE
 
@@ -164,6 +165,10 @@ class Following(Observer):
     def tool_called(self, interaction: Interaction, tool: Any, call: Any) -> Step | None:
         """A tool is called."""
         return self._step(interaction, "tool", str(tool.spec.name))
+
+    def answer_awaited(self, interaction: Interaction, wait: PendingWait) -> Step | None:
+        """A call waits for an answer from outside."""
+        return self._step(interaction, "wait", wait.name)
 
     def input_of(self, record: CallRecord) -> str | None:
         """Return the text that a call came with, as far as it is there.

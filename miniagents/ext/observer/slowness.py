@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from miniagents.ext.observer.calls import CallRecord, Step
 from miniagents.ext.observer.slices import Slices
 
-CAUSES = ("mailbox", "limit", "first_token", "streaming", "tools", "own")
+CAUSES = ("mailbox", "limit", "first_token", "streaming", "tools", "answer", "own")
 """The causes: waiting in a mailbox, between two attempts or for a rate limit, for the first token of a model, for the
-rest of its tokens, for tools, and the code of agents."""
+rest of its tokens, for tools, for an answer from outside, and the code of agents."""
 
 _EVERY = 64
 
@@ -90,8 +90,8 @@ def _own(call: CallRecord, begun: float, ended: float, steps: list[Step] | None)
 
 
 def _pieces(step: Step, begun: float, ended: float, call: CallRecord) -> Iterator[Piece]:
-    if step.kind == "tool":
-        yield "tools", begun, ended, call
+    if step.kind != "model":
+        yield "tools" if step.kind == "tool" else "answer", begun, ended, call
         return
     first = min(max(step.first if step.first is not None else ended, begun), ended)
     if ended > first:

@@ -49,3 +49,9 @@ async def evil(ctx: InteractionContext) -> None:
 if os.environ.get("SLOW_IMPORT"):
     print("importing", flush=True)
     time.sleep(60)
+
+
+@miniagent
+async def says_little(ctx: InteractionContext) -> None:
+    """Has a reply without a text between two others."""
+    ctx.reply(["first", "", "last"])

@@ -103,6 +103,12 @@ def test_bytes_that_are_no_text_are_a_mistake(capsys: Capture, monkeypatch: pyte
     assert "standard input is no text in UTF-8" in capsys.readouterr().err
 
 
+def test_a_reply_without_a_text_is_no_empty_line(capsys: Capture) -> None:
+    assert main(["run", f"{AGENTS}:says_little"]) == 0
+
+    assert capsys.readouterr().out == "first\nlast\n"
+
+
 def test_a_call_that_takes_too_long_fails(capsys: Capture) -> None:
     assert main(["run", f"{AGENTS}:slow", "x", "--timeout", "0.01"]) == 1
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ def test_the_project_has_an_agent_whose_test_passes(
     )
 
     assert "1 passed" in done.stdout
-    assert f'"{result["requirement"]}"' in (tmp_path / "my-shop" / "pyproject.toml").read_text()
+    settings = tomllib.loads((tmp_path / "my-shop" / "pyproject.toml").read_text())["project"]
+    assert settings["dependencies"] == [result["requirement"]]
+    assert "miniagents[cli,serve]" in settings["optional-dependencies"]["test"], "the README uses these commands"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,20 @@ class Counter(Actor):
         return TextMessage(str(self.count))
 
 
+class Learner(Actor):
+    """Has no case for a message until it has learnt it."""
+
+    has_learnt = False
+
+    async def receive(self, message: Any, ctx: Any) -> TextMessage | None:
+        if str(message) == "learn":
+            self.has_learnt = True
+        elif not self.has_learnt:
+            ctx.unhandled(message)
+            return None
+        return TextMessage("done")
+
+
 @miniagent
 async def sleeper(ctx: InteractionContext) -> None:
     await asyncio.Event().wait()
@@ -154,7 +168,32 @@ async def test_an_interaction_that_has_ended_is_not_cancelled() -> None:
     assert (status, said) == (409, {"refused": "the interaction has ended"})
 
 
-async def test_a_dead_letter_is_sent_again_and_stays_until_its_receiver_has_accepted_it() -> None:
+async def test_a_dead_letter_is_sent_again_and_is_kept_no_longer_once_its_receiver_has_accepted_it() -> None:
+    async with observed() as (system, observer), page_of(observer) as client:
+        learner = system.spawn(Learner, name="learner")
+        learner.tell(TextMessage("first"))
+        learner.tell(TextMessage("second"))
+        await learner.ask(TextMessage("learn"))
+        first, second = system.dead_letters
+
+        alone = await act(client, observer, "resend", targets=[first.id])
+        both = await act(client, observer, "resend", targets=[first.id, second.id])
+        kept = list(system.dead_letters)
+        again = await act(client, observer, "resend", targets=[second.id])
+        await learner.ask(TextMessage("learn"))
+
+        assert alone == (200, {"done": "1 of 1 dead letters were accepted"})
+        assert both == (409, {"refused": "1 of 2 dead letters are not kept any more"})
+        assert kept == [second]
+        assert again[0] == 200
+        assert len(system.dead_letters) == 0
+        assert system.dead_letters.total == 2, "a letter that was accepted is dead no more"
+        assert system.tree("/learner", depth=0).handled == 6
+    (done, *_) = [happening for happening in observer.happenings.values() if happening.kind == "action"]
+    assert (done.path, done.text) == ("/learner", "resend: 1 of 1 dead letters were accepted")
+
+
+async def test_a_dead_letter_stays_while_its_receiver_does_not_accept_it() -> None:
     async with observed() as (system, observer), page_of(observer) as client:
         counter = system.spawn(Counter, name="counter")
         await counter.stop()

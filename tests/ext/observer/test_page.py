@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from examples.research_swarm.swarm import Swarm
@@ -35,6 +36,20 @@ class Faulty(Actor):
     async def receive(self, message: Any, ctx: Any) -> TextMessage:
         if str(message) == "fail":
             raise ValueError(f"could not read {EVIL} \x1b[31m")
+        return TextMessage("done")
+
+
+class Learner(Actor):
+    """Has no case for a message until it has learnt it."""
+
+    has_learnt = False
+
+    async def receive(self, message: Any, ctx: Any) -> TextMessage | None:
+        if str(message) == "learn":
+            self.has_learnt = True
+        elif not self.has_learnt:
+            ctx.unhandled(message)
+            return None
         return TextMessage("done")
 
 
@@ -156,6 +171,16 @@ async def test_a_dead_letter_is_sent_again_and_an_approval_answered() -> None:
         await page.click(".letter button:has-text('Drop')")
         await page.sees(".empty:has-text('Every message has reached somebody')")
 
+        await page.do("hover", "h1")  # under the pointer nothing would move
+        learner = system.spawn(Learner, name="learner")
+        learner.tell(TextMessage("too early"))
+        await learner.ask(TextMessage("learn"))
+        await page.click(".letter:has-text('too early') button:has-text('Send again')")
+        await page.sees(".notices p:has-text('1 of 1 dead letters were accepted')")
+        await page.sees(".empty:has-text('Every message has reached somebody')")
+        assert len(system.dead_letters) == 0
+        assert system.dead_letters.total == 2
+
         await page.go("#/jobs")
         await page.sees(".wait pre:has-text('May I send it?')")
         await page.do("fill", ".answer input", "yes, do")
@@ -253,8 +278,37 @@ async def test_what_is_open_stays_while_the_connection_heals_and_another_process
         assert await page.value("location.hash") == "#/agents/one"
 
 
+async def test_a_link_works_once_and_its_token_stays_nowhere_while_two_tabs_are_live_at_once() -> None:
+    async with system_in_sight() as (system, observer):
+        link = observer.new_link()
+        token = link.partition("token=")[2]
+        async with browsing(link) as page:
+            assert await page.value("location.href") == link.partition("?")[0]
+            assert await page.value("document.referrer + document.cookie") == ""
+            assert token not in await page.value("JSON.stringify({...localStorage, ...sessionStorage})")
+            async with httpx2.AsyncClient() as other:
+                assert (await other.get(link)).status_code == 401
+
+            await page.do("tab")
+            await page.do("goto", link.partition("?")[0] + "#/agents")
+            await page.sees(".fresh-dot[data-state=live]")
+            await page.do("goBack")
+            assert token not in await page.do("url")
+            await page.do("goForward")
+            await page.do("tab", 0)
+            await page.do("goBack")
+            assert token not in await page.do("url")
+            await page.do("goForward")
+            await page.go("#/agents")
+            system.spawn(Faulty, name="newcomer")
+            for tab in (0, 1):
+                await page.do("tab", tab)
+                await page.sees("[role=treeitem]:has-text('newcomer')")
+                await page.sees(".fresh-dot[data-state=live]")
+
+
 @pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
-async def test_every_page_fits_and_axe_finds_nothing_serious(width: int, theme: str) -> None:
+async def test_every_page_fits_and_axe_finds_nothing_serious_and_nothing_moves(width: int, theme: str) -> None:
     options = {"viewport": {"width": width, "height": 820}, "colorScheme": theme, "reducedMotion": "reduce"}
     async with system_in_sight() as (system, observer), browsing(observer.new_link(), **options) as page:
         pool = await system.pool(Faulty, size=3, name="readers", strategy=OneForOne(max_restarts=None))
@@ -280,9 +334,19 @@ async def test_every_page_fits_and_axe_finds_nothing_serious(width: int, theme: 
             await page.go(address)
             await page.sees(shown)
             faults += [f"{address}: {fault}" for fault in await page.do("axe")]
+            if await page.value("document.getAnimations().length"):
+                faults.append(f"{address}: moves, though the user wants less motion")
             if not await page.value("document.documentElement.scrollWidth <= innerWidth"):
                 faults.append(f"{address}: is wider than the window")
+        await page.press("t")
+        await page.wait(f"document.documentElement.dataset.theme !== {theme!r}")
+        for address, shown in (("#/agents/readers/1", ".facts"), (f"#/interactions/{spoken.id}", ".waterfall .bar")):
+            await page.go(address)
+            await page.sees(shown)
+            faults += [f"{address} in the other theme: {fault}" for fault in await page.do("axe")]
         assert faults == []
+        await page.do("emulateMedia", {"reducedMotion": "no-preference"})
+        await page.wait("document.getAnimations().length > 0")
         (wait,) = await system.pending()
         await system.deliver("", wait.id, "yes")
         await waiting

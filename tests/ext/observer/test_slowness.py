@@ -36,7 +36,7 @@ def tree(random: Random) -> CallRecord:
         record.until = sometimes(started + random.choice([0.0, random.uniform(0, 80)]))
         record.used = NOTHING._replace(begun=sometimes(started + random.uniform(0, 20)))
         for _ in range(random.randrange(4)):
-            step = Step(random.choice(["model", "tool"]), "x", lambda: 0.0, keeps_text=False)
+            step = Step(random.choice(["model", "tool", "wait"]), "x", lambda: 0.0, keeps_text=False)
             step.begun = started + random.uniform(0, 60)
             step.first = sometimes(step.begun + random.uniform(0, 5))
             step.until = sometimes(step.begun + random.uniform(0, 30))
@@ -105,3 +105,38 @@ async def test_waiting_for_a_rate_limit_is_told_from_the_model() -> None:
         found = await causes(observer, "asks")
     assert found["limit"] == pytest.approx(10.5, abs=0.2)
     assert set(found) <= {"limit", "first_token", "streaming", "own"}
+
+
+async def test_waiting_for_an_answer_from_outside_is_told_from_the_code_of_agents() -> None:
+    @miniagent
+    async def asks(ctx: InteractionContext) -> None:
+        await asyncio.sleep(1)
+        await ctx.wait_for("approval")
+        await asyncio.sleep(2)
+
+    async with observed() as (system, observer):
+        replies = asks.inquire()
+        await asyncio.sleep(5)
+        assert await causes(observer, "asks") == {"own": 1.0, "answer": 4.0}
+        await system.deliver("", "approval", "yes")
+        await replies
+
+        assert await causes(observer, "asks") == {"own": 1.0 + 2.0, "answer": 4.0}
+        (record,) = observer.records.values()
+        assert [(step.kind, step.name, step.error) for step in record.steps or ()] == [("wait", "approval", None)]
+
+
+async def test_a_wait_that_is_cancelled_has_ended() -> None:
+    @miniagent
+    async def asks(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.wait_for(ctx.wait_for("approval"), 3)
+        except TimeoutError:
+            await asyncio.sleep(2)
+
+    async with observed() as (_, observer):
+        await asks.inquire()
+
+        assert await causes(observer, "asks") == {"own": 2.0, "answer": 3.0}
+        (record,) = observer.records.values()
+        assert [(step.kind, step.error) for step in record.steps or ()] == [("wait", "CancelledError")]

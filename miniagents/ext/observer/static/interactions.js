@@ -6,7 +6,7 @@ import { exact, money, number, plural, seconds } from "./format.js";
 import { act, frameAt, may, now, useLook } from "./store.js";
 import { CallRow } from "./shared.js";
 
-const CAUSES = { mailbox: "waits in a mailbox", limit: "waits for a limit", first_token: "waits for the first token", streaming: "streams", tools: "tools", own: "own code" };
+const CAUSES = { mailbox: "waits in a mailbox", limit: "waits for a limit", first_token: "waits for the first token", streaming: "streams", tools: "tools", answer: "waits for an answer", own: "own code" };
 
 const Filter = ({ value, onChange, options }) => html`
   <div class="filter" role="group" aria-label="Filter">${options.map(([id, name]) => html`<button aria-pressed=${String(value === id)} onClick=${() => onChange(id)}>${name}</button>`)}</div>`;
@@ -36,7 +36,7 @@ const Bar = ({ row, from, to }) => {
   if (row.step === "model") {
     const first = row.first ?? end;
     parts.push(["first_token", row.from, first], ["streaming", first, end]);
-  } else if (row.step === "tool") parts.push(["tools", row.from, end]);
+  } else if (row.step) parts.push([row.step === "tool" ? "tools" : "answer", row.from, end]);
   else {
     const begun = row.begun ?? (row.status === "waiting" ? end : row.from);
     parts.push(["mailbox", row.from, begun], ["limit", begun, row.asked ?? begun], ["call", row.asked ?? begun, end]);

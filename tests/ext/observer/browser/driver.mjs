@@ -16,22 +16,31 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext(JSON.parse(options));
 context.setDefaultTimeout(30_000);
-const page = await context.newPage();
 const complaints = [];
 const requests = [];
-page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-page.on("console", (message) => {
-  if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(`console: ${message.text()}`);
+context.on("page", (page) => {
+  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(`console: ${message.text()}`);
+  });
+  page.on("response", (response) => { // the browser asks for an icon by itself
+    if (response.status() >= 400 && !response.url().endsWith("/favicon.ico")) complaints.push(`${response.status()}: ${response.url()}`);
+  });
+  page.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+  page.on("request", (request) => requests.push(request.url()));
 });
-page.on("response", (response) => { // the browser asks for an icon by itself
-  if (response.status() >= 400 && !response.url().endsWith("/favicon.ico")) complaints.push(`${response.status()}: ${response.url()}`);
-});
-page.on("dialog", (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-page.on("request", (request) => requests.push(request.url()));
+const tabs = [await context.newPage()];
+let page = tabs[0];
 
 const others = {
   complaints: () => complaints,
   requests: () => requests,
+  // Another tab of the same browser, which is the page from then on, as is one that is chosen again by its number.
+  tab: async (number = tabs.length) => {
+    tabs[number] ??= await context.newPage();
+    page = tabs[number];
+    await page.bringToFront();
+  },
   press: (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve()),
   // Playwright runs it outside of the page's own policy.
   axe: async () => {
