@@ -10,7 +10,7 @@ import pytest
 
 from miniagents import MiniAgents
 from miniagents.errors import BudgetExceededError
-from miniagents.ext.llms import Budget, Price, Spent, Usage, attempting
+from miniagents.ext.llms import Budget, Price, Spent, Usage, attempting, list_prices
 from miniagents.ext.llms.catalogue import Catalogue
 from miniagents.ext.llms.costs import cost_of
 from miniagents.ext.llms.metering import Meter, current_meter
@@ -85,6 +85,15 @@ async def test_a_model_without_a_price_is_refused_with_what_to_give() -> None:
             BudgetExceededError, match=r"give Budget\(prices=\{'scripted': Price\(input=..., output=...\)"
         ):
             await ScriptedModel.fork(script=Script("x"), budget=Budget(usd=1)).inquire("Hi")
+
+
+def test_a_request_whose_price_is_gone_at_its_end_costs_what_was_reserved() -> None:
+    prices = {"mine": Price(1.0, 1.0)}
+    budget = Budget(usd=10.0, prices=prices)
+    reservation = budget.reserve("/agent", "mine", 1_000_000, 2_000_000)
+    prices.clear()
+    reservation.settle(USED)
+    assert budget.spent.usd == pytest.approx(3.0)
 
 
 def answer_of(api: str, tier: str | None) -> Answer:
@@ -171,7 +180,9 @@ async def test_the_catalogue_is_loaded_in_a_thread_before_the_first_request_and_
 
 async def test_a_scripted_model_loads_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue = Watched()
-    monkeypatch.setattr(attempting, "catalogue", catalogue)
+    for module in (attempting, list_prices):
+        monkeypatch.setattr(module, "catalogue", catalogue)
+    list_prices.list_price_of.cache_clear()
     async with MiniAgents():
         await ScriptedModel.fork(script=Script("ok")).inquire("Hi")
 
