@@ -13,7 +13,7 @@ from miniagents.ext.llms.allowance_desk import report_slowed
 from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
 from miniagents.ext.llms.cache import Cache
-from miniagents.ext.llms.catalogue import OWN_MODELS, catalogue
+from miniagents.ext.llms.catalogue import OWN, catalogue
 from miniagents.ext.llms.costs import cost_of
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.lending import Pace, Purse
@@ -115,8 +115,9 @@ async def attempt_once(
     call: ObservedCall | None = None
     failed: BaseException | None = None
     try:
-        if not catalogue.is_loaded and request.model not in OWN_MODELS:
-            await catalogue.load()  # here, and not in the loop at the end of the first request
+        # Not in the loop, at the end of the first request. A simulated program has no threads.
+        if not catalogue.is_loaded and provider.name not in OWN:
+            await catalogue.load()
         if limit is not None:
             admission = await limit.admit(
                 _queue_of(interaction), read + written, patience(), terms.retry.max_retry_after

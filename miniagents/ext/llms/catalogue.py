@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-OWN_MODELS = frozenset({"scripted", "local"})
-"""The models of `ScriptedModel` and `LocalAgent`, which no catalogue lists and which cost nothing that it knows."""
+OWN = frozenset({"scripted", "local"})
+"""The providers of `ScriptedModel` and `LocalAgent`, and the names of their models. No catalogue lists them."""
 
 _PLACES = (None, "openrouter", "aws", "azure", "google")
 """The providers that are searched, in order: that of the model itself, then those with names of their own for it."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from miniagents.ext.llms.catalogue import OWN_MODELS
+from miniagents.ext.llms.catalogue import OWN
 from miniagents.ext.llms.list_prices import ListPrice, list_price_of
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.prices import Price
@@ -34,7 +34,7 @@ def cost_of(model: str, usage: Usage, budgets: Iterable[Prices] = ()) -> float |
             price = _price_in(model, budget.prices)
             if price is not None:
                 return price.of(usage)
-    if model in OWN_MODELS:
+    if model in OWN:
         return None
     price = list_price_of(model, usage.service_tier, int(time.time() // 60))
     return price.of(usage) if price is not None else None

@@ -159,6 +159,7 @@ class Watched(Catalogue):
         await super().load()
 
 
+@pytest.mark.real_time
 async def test_the_catalogue_is_loaded_in_a_thread_before_the_first_request_and_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -166,16 +167,32 @@ async def test_the_catalogue_is_loaded_in_a_thread_before_the_first_request_and_
     monkeypatch.setattr(attempting, "catalogue", catalogue)
     loaded_by_then: list[bool] = []
 
-    def answer(_: Any) -> Reply:
+    async def look() -> None:
         loaded_by_then.append(catalogue.is_loaded)
-        return Reply("ok")
 
-    async with MiniAgents():
-        agent = ScriptedModel.fork(model="gpt-5-mini", script=Script(answer, answer))
+    answer = Answer(look, *answer_of("chat", None).parts, content_type="text/event-stream")
+    async with Wire(answer) as wire, MiniAgents():
+        agent = wire.agent("chat", model="gpt-5-mini")
         await agent.inquire("Hi")
         await agent.inquire("Hi")
 
     assert (loaded_by_then, catalogue.loaded) == ([True, True], 1)
+
+
+async def test_a_scripted_model_with_the_name_of_a_listed_one_has_its_price_and_needs_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("genai_prices", reason="the prices of models are in genai-prices")
+    catalogue = Watched()
+    for module in (attempting, list_prices):
+        monkeypatch.setattr(module, "catalogue", catalogue)
+    list_prices.list_price_of.cache_clear()
+    budget = Budget(tokens=10_000)
+    async with MiniAgents(budget=budget):
+        await ScriptedModel.fork(model="gpt-5-mini", script=Script("ok")).inquire("Hi")
+
+    assert (catalogue.loaded, catalogue.is_loaded) == (0, True)
+    assert budget.spent.usd
 
 
 async def test_a_scripted_model_loads_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
