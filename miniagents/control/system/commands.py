@@ -4,17 +4,15 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
 from miniagents.control.protocol import Command, mistake, path_text
 from miniagents.control.system.diagnosis import diagnose
-from miniagents.errors import InvalidOptionError
-
-A = TypeVar("A")
+from miniagents.control.typed import typed
 
 MOST_ROWS = 1_000
 """The number of actors, calls or dead letters in one answer, at most."""
@@ -141,30 +139,16 @@ def commands_of_system(system: RunningSystem, journal: Path | None = None) -> di
         return await diagnose(system, _calls(system), _shown)
 
     return {
-        "hello": _command(Nothing, hello),
-        "system.tree": _command(OfTree, tree),
-        "system.view": _command(OfView, view),
-        "system.interactions": _command(Nothing, interactions),
-        "system.cancel": _command(OfCall, cancel),
-        "system.letters": _command(Nothing, letters),
-        "system.letters.resend": _command(OfLetter, resend),
-        "system.letters.drop": _command(OfLetter, drop),
-        "system.diagnose": _command(Nothing, diagnosis),
+        "hello": typed(Nothing, hello),
+        "system.tree": typed(OfTree, tree),
+        "system.view": typed(OfView, view),
+        "system.interactions": typed(Nothing, interactions),
+        "system.cancel": typed(OfCall, cancel),
+        "system.letters": typed(Nothing, letters),
+        "system.letters.resend": typed(OfLetter, resend),
+        "system.letters.drop": typed(OfLetter, drop),
+        "system.diagnose": typed(Nothing, diagnosis),
     }
-
-
-def _command(kind: type[A], call: Callable[[A], Awaitable[Any]]) -> Command:
-    async def command(arguments: dict[str, Any]) -> Any:
-        try:
-            converted = msgspec.convert(arguments, kind)
-        except msgspec.ValidationError as error:
-            raise mistake(f"wrong arguments: {error}") from None
-        try:
-            return msgspec.to_builtins(await call(converted))
-        except InvalidOptionError as error:
-            raise mistake(str(error)) from error
-
-    return command
 
 
 def _calls(system: RunningSystem) -> list[Any]:

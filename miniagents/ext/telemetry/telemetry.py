@@ -32,8 +32,10 @@ _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 class Telemetry(Observer):
     """An observer that records spans and metrics, by the semantic conventions for GenAI; see `instrument`.
 
+    `MiniAgents(observers=[Telemetry()])` records from the start of the system on.
+
     Args:
-        system: The system.
+        system: The system, which may be active already; None for the one that has this in its `observers=`.
         tracer_provider: Where spans go; None for the global one.
         meter_provider: Where metrics go; None for the global one.
         capture_content: Whether what is said is recorded; None for what the environment says.
@@ -41,20 +43,23 @@ class Telemetry(Observer):
 
     Raises:
         RuntimeError: The system is instrumented already.
+
+    Example:
+        >>> from miniagents import MiniAgents
+        >>> telemetry = Telemetry()
+        >>> telemetry in MiniAgents(observers=[telemetry]).observers
+        True
     """
 
     def __init__(
         self,
-        system: ActorSystem,
+        system: ActorSystem | None = None,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
         capture_content: bool | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        # The spans of two of them would be each other's parents.
-        if any(isinstance(observer, Telemetry) for observer in system.observers):
-            raise RuntimeError(f"system {system.name!r} is instrumented already: uninstrument() it first")
         version = importlib.metadata.version("miniagents")
         self._system = system
         self._tracer = trace.get_tracer("miniagents", version, tracer_provider)
@@ -62,12 +67,25 @@ class Telemetry(Observer):
         self._captures = _captures_by_environment() if capture_content is None else capture_content
         self._clock = clock
         self._open: dict[int, Operation] = {}
+        if system is not None:
+            self._check_alone(system)
+            self.instruments.add(system)
+            system.observers.attach(self)
+
+    def system_started(self, system: ActorSystem) -> None:
+        """Record what the system counts, too."""
+        self._check_alone(system)
+        self._system = system
         self.instruments.add(system)
-        system.observers.attach(self)
+
+    def _check_alone(self, system: ActorSystem) -> None:
+        # The spans of two of them would be each other's parents.
+        if any(isinstance(observer, Telemetry) and observer is not self for observer in system.observers):
+            raise RuntimeError(f"system {system.name!r} is instrumented already: uninstrument() it first")
 
     def uninstrument(self) -> None:
         """Stop recording. Open spans end now. Further calls change nothing."""
-        if self not in self._system.observers:
+        if self._system is None or self not in self._system.observers:
             return
         self._system.observers.detach(self)
         self.instruments.remove(self._system)
@@ -152,7 +170,7 @@ class Telemetry(Observer):
         try:
             self._end(interaction, interaction.replies.settled_error)
         except Exception as error:
-            self._system.observers.failed(self.interaction_ended, error)
+            interaction.system.observers.failed(self.interaction_ended, error)
 
     def _end(self, interaction: Interaction, error: BaseException | None) -> None:
         operation = self._open.pop(interaction.id, None)

@@ -1,23 +1,15 @@
 """The commands of an operator: their names, their arguments, and their results."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from miniagents.control.protocol import Command, CommandError, mistake
-from miniagents.errors import (
-    AnswerRefusedError,
-    InvalidOptionError,
-    MessageTooLargeError,
-    NotSendableError,
-    UnencodableError,
-)
+from miniagents.control.protocol import Command, CommandError
+from miniagents.control.typed import typed
+from miniagents.errors import AnswerRefusedError
 from miniagents.journal.jobs import JobState
 from miniagents.journal.operating.operator import Operator
-
-A = TypeVar("A")
 
 _TOO_LATE = ("taken", "ended")
 """The reasons of a refused answer that are nobody's mistake."""
@@ -100,7 +92,10 @@ def commands_of(operator: Operator) -> dict[str, Command]:
     """
 
     async def deliver(a: Delivering) -> Any:
-        return {"id": await operator.deliver(a.job, a.name_or_id, a.text, a.data, a.type, a.by)}
+        try:
+            return {"id": await operator.deliver(a.job, a.name_or_id, a.text, a.data, a.type, a.by)}
+        except AnswerRefusedError as error:
+            raise CommandError(str(error), kind="failed" if error.reason in _TOO_LATE else "mistake") from error
 
     async def forget(a: FromRow) -> Any:
         return {"job": a.job, "forgotten": await operator.forget(a.job, a.row)}
@@ -129,36 +124,20 @@ def commands_of(operator: Operator) -> dict[str, Command]:
         return {"letters": await operator.letters(a.receiver, a.after)}
 
     return {
-        "jobs.list": _command(InStates, jobs),
-        "jobs.show": _command(OfJob, lambda a: operator.job(a.job)),
-        "jobs.cancel": _command(ByPerson, lambda a: operator.cancel(a.job, a.by)),
-        "waits.list": _command(OfJobOrAll, waits),
-        "waits.deliver": _command(Delivering, deliver),
-        "letters.list": _command(OfLetters, letters),
-        "letters.show": _command(OfLetter, lambda a: operator.letter(a.id)),
-        "letters.resend": _command(OfLetter, lambda a: operator.resend(a.id)),
-        "letters.drop": _command(OfLetter, lambda a: operator.drop(a.id)),
-        "journal.stats": _command(OfAll, lambda _: operator.stats()),
-        "journal.vacuum": _command(OfAll, vacuum),
-        "journal.export": _command(Exporting, export),
-        "journal.check": _command(OfAll, check),
-        "journal.changes": _command(OfJobOrAll, changes),
-        "journal.delete": _command(OfJob, lambda a: operator.delete(a.job)),
-        "journal.forget": _command(FromRow, forget),
+        "jobs.list": typed(InStates, jobs),
+        "jobs.show": typed(OfJob, lambda a: operator.job(a.job)),
+        "jobs.cancel": typed(ByPerson, lambda a: operator.cancel(a.job, a.by)),
+        "waits.list": typed(OfJobOrAll, waits),
+        "waits.deliver": typed(Delivering, deliver),
+        "letters.list": typed(OfLetters, letters),
+        "letters.show": typed(OfLetter, lambda a: operator.letter(a.id)),
+        "letters.resend": typed(OfLetter, lambda a: operator.resend(a.id)),
+        "letters.drop": typed(OfLetter, lambda a: operator.drop(a.id)),
+        "journal.stats": typed(OfAll, lambda _: operator.stats()),
+        "journal.vacuum": typed(OfAll, vacuum),
+        "journal.export": typed(Exporting, export),
+        "journal.check": typed(OfAll, check),
+        "journal.changes": typed(OfJobOrAll, changes),
+        "journal.delete": typed(OfJob, lambda a: operator.delete(a.job)),
+        "journal.forget": typed(FromRow, forget),
     }
-
-
-def _command(kind: type[A], call: Callable[[A], Awaitable[Any]]) -> Command:
-    async def command(arguments: dict[str, Any]) -> Any:
-        try:
-            converted = msgspec.convert(arguments, kind)
-        except msgspec.ValidationError as error:
-            raise mistake(f"wrong arguments: {error}") from None
-        try:
-            return msgspec.to_builtins(await call(converted))
-        except AnswerRefusedError as error:
-            raise CommandError(str(error), kind="failed" if error.reason in _TOO_LATE else "mistake") from error
-        except (InvalidOptionError, MessageTooLargeError, NotSendableError, UnencodableError) as error:
-            raise mistake(str(error)) from error
-
-    return command

@@ -26,7 +26,7 @@ from miniagents import (
 )
 from miniagents.errors import AskTimeoutError, PromiseCancelledError
 from miniagents.ext.llms import openai_embedding_agent
-from miniagents.ext.telemetry import instrument, trace_context
+from miniagents.ext.telemetry import Telemetry, instrument, trace_context
 from miniagents.testing import Call, FakeProvider, Fault, Reply, Script, ScriptedModel
 from tests.ext.llms.apis import agent_of, each_api
 from tests.ext.telemetry.seen import Seen, attributes_of
@@ -598,3 +598,13 @@ async def test_a_call_from_another_thread_belongs_to_the_span_of_that_thread(see
         await asyncio.to_thread(elsewhere, system)
 
     assert seen.tree()["invoke_agent writer"] == "in a thread"
+
+
+async def test_telemetry_among_the_observers_of_a_system_sees_it_from_its_start(seen: Seen) -> None:
+    telemetry = Telemetry(tracer_provider=seen.tracer_provider, meter_provider=seen.meter_provider)
+    async with MiniAgents(observers=[telemetry]):
+        await writer.inquire("a")
+        assert seen.points("miniagents.actors") != []
+
+    assert "invoke_agent writer" in seen.tree()
+    telemetry.uninstrument()

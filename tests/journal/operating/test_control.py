@@ -161,10 +161,10 @@ async def test_a_resent_dead_letter_is_handled_and_a_dropped_one_is_gone(path: P
 
     journal = SqliteJournal(path)
     async with ActorSystem(journal=journal) as system:
-        system.spawn(Counter, name="counter", options=SpawnOptions(durable=True))
         for number in (901, 902):
             await journal.write(Accept(number, "/counter", encode(TextMessage(f"letter {number}"))))
             await journal.write(Bury("/counter", number, "poisonous"))
+        system.spawn(Counter, name="counter", options=SpawnOptions(durable=True))
         await asked(system, "letters.resend", id=902)
         await asked(system, "letters.drop", id=901)
 

@@ -82,8 +82,8 @@ async def test_cancelling_the_promise_of_the_message_is_enough(fake_provider: Fa
 async def test_a_deadline_closes_the_response_and_names_agent_and_time(fake_provider: FakeProvider) -> None:
     fake_provider.reset(SLOW)
     async with MiniAgents():
-        with pytest.raises(DeadlineExceededError, match=r"/agents/OpenAIAgent.*0\.2 s") as raised:
-            await agent_of("openai", fake_provider).inquire("Hi", timeout=0.2)
+        with pytest.raises(DeadlineExceededError, match=r"/agents/OpenAIAgent.*1\.5 s") as raised:
+            await agent_of("openai", fake_provider).inquire("Hi", timeout=1.5)
         await fake_provider.last.ended()
     assert isinstance(raised.value, TimeoutError)
     assert fake_provider.last.was_closed_by_client
