@@ -31,7 +31,7 @@ from miniagents.ext.llms.parts import (
     ReasoningMessage,
     ReasoningToken,
 )
-from miniagents.ext.llms.prices import PRICES, Price
+from miniagents.ext.llms.prices import Price
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
 from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
@@ -42,7 +42,6 @@ from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
 
 __all__ = [
-    "PRICES",
     "AnthropicAgent",
     "AssistantMessage",
     "AudioMessage",

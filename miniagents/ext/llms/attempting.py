@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
+
 from miniagents.actors import RetryPolicy
 from miniagents.actors.observing.observer import ObservedCall
 from miniagents.agents import Interaction
@@ -11,12 +13,13 @@ from miniagents.ext.llms.allowance_desk import report_slowed
 from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.catalogue import OWN, catalogue
+from miniagents.ext.llms.costs import cost_of
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.lending import Pace, Purse
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.parts import tokens_of
-from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
 from miniagents.messages import Token
@@ -112,6 +115,9 @@ async def attempt_once(
     call: ObservedCall | None = None
     failed: BaseException | None = None
     try:
+        # Not in the loop, at the end of the first request. A simulated program has no threads.
+        if not catalogue.is_loaded and provider.name not in OWN:
+            await catalogue.load()
         if limit is not None:
             admission = await limit.admit(
                 _queue_of(interaction), read + written, patience(), terms.retry.max_retry_after
@@ -135,6 +141,8 @@ async def attempt_once(
     finally:
         # The provider charges for all that it sent, also when the call was cancelled or cut off.
         usage = usage_of(answer, request.messages, is_whole=whole)
+        if usage is not None and answer.service_tier is not None:
+            usage = msgspec.structs.replace(usage, service_tier=answer.service_tier)
         answer.usage = usage
         if call is not None:
             call.ended(answer, failed)
@@ -145,8 +153,7 @@ async def attempt_once(
             limit.adapt(answer.limits)
             admission.settle(usage.total_tokens if usage is not None else None)
         if usage is not None:
-            price, meter = price_of(request.model), current_meter.get()
-            cost = price.of(usage) if price is not None else None
+            cost, meter = cost_of(request.model, usage, terms.budgets), current_meter.get()
             interaction.cell.spend(interaction, usage.total_tokens, cost)  # what `spend` does, without a call more
             if meter is not None:
                 meter.add(usage, cost)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from miniagents.errors import BudgetExceededError, InvalidOptionError
 from miniagents.ext.llms.allowances import Allowance, Reservation
+from miniagents.ext.llms.costs import cost_of
 from miniagents.ext.llms.messages import Usage
-from miniagents.ext.llms.prices import PRICES, Price, price_of
+from miniagents.ext.llms.prices import Price
+from miniagents.messages import EMPTY
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -21,7 +23,7 @@ class Spent:
 
     Attributes:
         tokens: Input and output tokens.
-        usd: Their cost in US dollars; models without a price cost 0.
+        usd: Their cost in US dollars; None if it is not known, since a model without a price was used.
         estimated_tokens: The number of tokens that are an estimate: of calls that were cut off, and of providers that
             send no usage.
 
@@ -41,7 +43,7 @@ class Spent:
     """
 
     tokens: int = 0
-    usd: float = 0.0
+    usd: float | None = 0.0
     estimated_tokens: int = 0
 
 
@@ -61,7 +63,9 @@ class Budget(Allowance):
             one budget for all.
         window: The period after which the whole budget is available again: seconds, more than 0, or "30s", "5m", "1h",
             "1d". Periods begin at multiples of their length, days at midnight (UTC). None for a budget that ends.
-        prices: The prices, by model.
+        prices: The prices of models, by their names; a name also stands for those that begin with it and a dash. Other
+            models have the list price that `genai-prices` knows. What calls cost, for this budget and everywhere else,
+            is told by these prices, too.
         shared: The name under which all nodes of a cluster spend this budget together. The budgets of
             `MiniAgents(budget=, cluster=)` need none, they count on all nodes. Without a name each node has its own.
 
@@ -93,7 +97,7 @@ class Budget(Allowance):
         under: str | None = None,
         per: Literal["caller"] | None = None,
         window: float | str | None = None,
-        prices: Mapping[str, Price] = PRICES,
+        prices: Mapping[str, Price] = EMPTY,
         shared: str | None = None,
     ) -> None:
         if tokens is None and usd is None:
@@ -119,7 +123,7 @@ class Budget(Allowance):
     def terms(self) -> Mapping[str, Any]:
         """The arguments that an equal budget is made with, apart from its shared name."""
         terms = {"tokens": self.tokens, "usd": self.usd, "under": self.under, "per": self.per, "window": self.window}
-        return terms if self.prices is PRICES else {**terms, "prices": dict(self.prices)}
+        return {**terms, "prices": dict(self.prices)} if self.prices else terms
 
     @property
     def spent(self) -> Spent:
@@ -151,11 +155,12 @@ class Budget(Allowance):
             return self.of_current_caller().reserve(path, model, input_tokens, output_tokens)
         self._begin_window()
         tokens = input_tokens + output_tokens
-        usd = self._cost(model, Usage(input_tokens, output_tokens))
+        usd = cost_of(model, Usage(input_tokens, output_tokens), (self,))
         if usd is None:
             if self.usd is not None:
                 raise BudgetExceededError(
-                    f"{path}: the model {model!r} has no price, and the budget is in USD: give Budget(prices={{...}})",
+                    f"{path}: the model {model!r} has no price, and the budget is in USD: give "
+                    f"Budget(prices={{{model!r}: Price(input=..., output=...)}}), in USD for a million tokens",
                     path=path,
                 )
             usd = 0.0
@@ -166,12 +171,14 @@ class Budget(Allowance):
                     f"{self.tokens} are left: raise the budget, or lower max_tokens",
                     path=path,
                 )
-            if self.usd is not None and usd > (left_usd := self.usd - self._spent.usd - self._reserved_usd) + 1e-12:
-                raise BudgetExceededError(
-                    f"{path}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: "
-                    f"raise the budget, or lower max_tokens",
-                    path=path,
-                )
+            if self.usd is not None:
+                left_usd = self.usd - (self._spent.usd or 0.0) - self._reserved_usd
+                if usd > left_usd + 1e-12:
+                    raise BudgetExceededError(
+                        f"{path}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are "
+                        f"left: raise the budget, or lower max_tokens",
+                        path=path,
+                    )
             self._reserved_tokens += tokens
             self._reserved_usd += usd
         return Reservation(partial(self._spend, tokens, usd, model))
@@ -194,16 +201,14 @@ class Budget(Allowance):
             self._reserved_tokens -= reserved_tokens
             self._reserved_usd = max(self._reserved_usd - reserved_usd, 0.0)
             if usage is not None:
-                spent = self._spent
+                spent, cost = self._spent, cost_of(model, usage, (self,))
+                if cost is None and self.usd is not None:
+                    cost = reserved_usd  # the catalogue had a price at the beginning, and has none any more
                 self._spent = Spent(
                     spent.tokens + usage.total_tokens,
-                    spent.usd + (self._cost(model, usage) or 0.0),
+                    spent.usd + cost if spent.usd is not None and cost is not None else None,
                     spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
                 )
-
-    def _cost(self, model: str, usage: Usage) -> float | None:
-        price = price_of(model, self.prices)
-        return price.of(usage) if price is not None else None
 
 
 def _seconds(window: float | str | None) -> float | None:

@@ -28,11 +28,19 @@ from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.limits import Admission, RateLimit, Slowed
 from miniagents.ext.llms.messages import Usage
-from miniagents.messages import Message, Request
+from miniagents.ext.llms.prices import Price
+from miniagents.messages import EMPTY, Message, Request
 
 
 class Purse(Protocol):
-    """A budget, as a request uses it: one of this process, or one of another node."""
+    """A budget, as a request uses it: one of this process, or one of another node.
+
+    Attributes:
+        prices: The prices that the user gave, by model.
+    """
+
+    @property
+    def prices(self) -> Mapping[str, Price]: ...
 
     async def set_aside(self, path: str, model: str, input_tokens: int, output_tokens: int) -> Reservation[Usage]:
         """See `Budget.reserve`."""
@@ -152,6 +160,7 @@ class LentBudget:
     """
 
     def __init__(self, shared: str, terms: Mapping[str, Any], branch: Branch) -> None:
+        self.prices: Mapping[str, Price] = terms.get("prices", EMPTY)
         self._shared = shared
         self._terms = terms
         self._branch = branch

@@ -30,6 +30,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         cached_tokens: The part of `input_tokens` that came from the provider's cache.
         reasoning_tokens: The part of `output_tokens` that is reasoning.
         cache_written_tokens: The part of `input_tokens` that was written to the provider's cache.
+        service_tier: The tier that served the request, as the provider says: "flex", "priority", "batch", or "fast" for
+            Anthropic's fast mode. None for the standard one.
         estimated: Whether the numbers are estimates: the request was cut off, or the provider sent no usage.
 
     Example:
@@ -43,6 +45,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     estimated: bool = False
     reasoning_tokens: int = 0
     cache_written_tokens: int = 0
+    service_tier: str | None = None
 
     @property
     def total_tokens(self) -> int:

@@ -75,6 +75,7 @@ class Answer:
         refusal: The text with which the model refused to answer, or None.
         request_id: The provider's id of the request.
         model: The model that answered.
+        service_tier: The tier that served the request; None for the standard one.
         limits: The provider's rate-limit headers.
         extra: More metadata of the reply.
         origin: The provider and the model that answer; None if the provider keeps no blocks.
@@ -93,6 +94,7 @@ class Answer:
     refusal: str | None = None
     request_id: str | None = None
     model: str | None = None
+    service_tier: str | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
@@ -154,6 +156,8 @@ class Answer:
             del usage["reasoning_tokens"]
         if usage is not None and not usage["cache_written_tokens"]:
             del usage["cache_written_tokens"]
+        if usage is not None and usage["service_tier"] is None:
+            del usage["service_tier"]
         fields = {
             "model": self.model,
             "stop_reason": self.stop_reason,

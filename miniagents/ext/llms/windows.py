@@ -1,7 +1,8 @@
 """`window_of`: the context window of a model, from the data of `genai-prices`."""
 
 import asyncio
-import contextlib
+
+from miniagents.ext.llms.catalogue import catalogue
 
 _known: dict[str, int | None] = {}
 
@@ -20,13 +21,5 @@ async def window_of(model: str) -> int | None:
 
 
 def _window_of(model: str) -> int | None:
-    try:
-        from genai_prices.data_snapshot import get_snapshot
-    except ImportError:
-        return None
-    for cloud in (None, "aws", "azure", "google"):  # each cloud has names of its own for models
-        with contextlib.suppress(LookupError):
-            _, info = get_snapshot().find_provider_model(model, None, cloud, None)
-            if info.context_window is not None:
-                return info.context_window
-    return None
+    windows: list[int | None] = [entry.context_window for entry in catalogue.entries(model)]
+    return next((window for window in windows if window is not None), None)

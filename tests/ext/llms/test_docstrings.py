@@ -18,11 +18,10 @@ pytestmark = pytest.mark.real_time
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
 
 ELSEWHERE = {
-    # data: the docstrings of `Price` and of the agents show their use
+    # data: the docstrings of the agents show their use
     "AWAIT",
     "CLEAR",
     "GLOBAL_MESSAGE_HISTORY",
-    "PRICES",
     "console_user_agent",
 }
 """Public names without an example of their own, and why."""

@@ -11,6 +11,7 @@ from miniagents import AgentRef, EventKind, InteractionContext, MiniAgents, Retr
 from miniagents.cluster import Cluster
 from miniagents.errors import BudgetExceededError, InvalidOptionError, RateLimitedError
 from miniagents.ext.llms import Budget, Price, RateLimit
+from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.testing import Reply, Script, ScriptedModel
 from miniagents.testing.memory_platform import MemoryPlatform
 
@@ -60,6 +61,22 @@ async def test_the_budget_of_the_system_counts_what_all_nodes_use() -> None:
         await asyncio.sleep(1)
         assert budget.spent.tokens == 204
         assert budget.spent.usd == pytest.approx((200 * 1.0 + 4 * 10.0) / 1e6)
+
+
+@miniagent
+async def tells_the_cost(ctx: InteractionContext) -> None:
+    """Says what a call of a model on its node costs."""
+    meter = Meter()
+    current_meter.set(meter)
+    await ScriptedModel.fork(**OPTIONS).inquire("Hi")
+    ctx.reply(str(meter.cost))
+
+
+async def test_on_another_node_a_call_costs_what_the_prices_of_the_budget_say() -> None:
+    async with cluster("a", budget=Budget(usd=1.0, prices=PRICES)) as (system, _, _):
+        OPTIONS["script"] = Script(Reply("one two", input_tokens=100))
+        far = system.spawn(tells_the_cost, options=SpawnOptions(node="a"))
+        assert float(str(await far.inquire())) == pytest.approx((100 * 1.0 + 2 * 10.0) / 1e6)
 
 
 async def test_a_call_on_a_node_that_may_exceed_the_budget_of_all_is_refused_before_it_is_sent() -> None:

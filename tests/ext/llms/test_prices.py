@@ -2,11 +2,9 @@
 
 import pytest
 
-from miniagents import MiniAgents
-from miniagents.ext.llms import PRICES, Price, Usage
-from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.llms import Price, Usage
+from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.http.json_messages import UsageOut
-from miniagents.testing import Script, ScriptedModel
 
 
 @pytest.mark.parametrize(
@@ -27,22 +25,9 @@ def test_without_a_price_of_its_own_a_written_token_costs_as_much_as_another_one
     assert Price(4.0, 10.0).of(Usage(input_tokens=1_000_000, cache_written_tokens=1_000_000)) == 4.0
 
 
-def test_the_models_of_anthropic_charge_more_for_what_they_write_to_the_cache() -> None:
-    for name, price in PRICES.items():
-        if name.startswith("claude"):
-            assert price.cache_written == pytest.approx(1.25 * price.input)
-
-
-@pytest.mark.parametrize(("model", "is_known"), [("gpt-5-mini", True), ("a model without a price", False)])
-async def test_the_cost_of_a_model_without_a_price_is_unknown_and_not_nothing(model: str, is_known: bool) -> None:
-    meter = Meter()
-    current_meter.set(meter)
-
-    async with MiniAgents():
-        await ScriptedModel.fork(model=model, script=Script("Hello.")).inquire("Hi")
-
-    assert (meter.cost is not None and meter.cost > 0) is is_known
-    assert meter.output_tokens == 1
+def test_reasoning_may_have_a_price_of_its_own() -> None:
+    usage = Usage(output_tokens=1_000_000, reasoning_tokens=400_000)
+    assert Price(4.0, 10.0, reasoning=20.0).of(usage) == pytest.approx(0.6 * 10 + 0.4 * 20)
 
 
 def test_a_sum_with_an_unknown_cost_is_unknown_and_null_for_clients() -> None:

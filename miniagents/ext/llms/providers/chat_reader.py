@@ -29,6 +29,7 @@ from miniagents.ext.llms.providers.reading import (
     an_object,
     arguments_in,
     says_failure,
+    tier_of,
     usage_of,
 )
 from miniagents.ext.llms.providers.reading import (
@@ -97,6 +98,7 @@ class ChatReader:
         usage = data.get("usage")
         if usage and isinstance(usage, dict):
             answer.usage = _usage(usage, answer.usage)
+            answer.service_tier = tier_of(data.get("service_tier")) or answer.service_tier
         model = data.get("model")
         if model and isinstance(model, str):
             answer.model = model

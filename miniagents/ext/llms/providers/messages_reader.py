@@ -25,6 +25,7 @@ from miniagents.ext.llms.providers.reading import (
     arguments_in,
     count,
     detail,
+    tier_of,
     usage_of,
 )
 from miniagents.ext.llms.sound import all_sound, sound
@@ -112,6 +113,8 @@ class MessagesReader:
         usage = data.get("usage")
         if usage and isinstance(usage, dict):
             answer.usage = _usage(usage, answer.usage)
+            tier = "fast" if usage.get("speed") == "fast" else tier_of(usage.get("service_tier"))
+            answer.service_tier = tier or answer.service_tier
         container = data.get("container")
         if isinstance(container, dict) and isinstance(container.get("id"), str):
             answer.extra["container"] = container["id"]

@@ -7,6 +7,9 @@ import msgspec
 
 from miniagents.ext.llms.messages import Usage
 
+_STANDARD = frozenset({"", "auto", "default", "standard"})
+"""The names of the service tier that requests have without another wish."""
+
 
 class Unreadable(Exception):
     """A part of an answer is not in the form of the API.
@@ -219,6 +222,11 @@ def usage_of(
             count(cache_written) if cache_written else known.cache_written_tokens, total - from_cache
         ),
     )
+
+
+def tier_of(value: object) -> str | None:
+    """Return the service tier that a provider names; None for the standard one, and for what is no name."""
+    return value if isinstance(value, str) and value not in _STANDARD else None
 
 
 def detail(usage: dict[str, Any], group: str, name: str) -> object:

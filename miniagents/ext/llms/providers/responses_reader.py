@@ -18,6 +18,7 @@ from miniagents.ext.llms.providers.reading import (
     arguments_in,
     detail,
     parts_of,
+    tier_of,
     usage_of,
 )
 from miniagents.ext.llms.sound import all_sound, sound
@@ -159,6 +160,7 @@ class ResponsesReader:
         usage = response.get("usage")
         if usage and isinstance(usage, dict):
             answer.usage = _usage(usage, answer.usage)
+        answer.service_tier = tier_of(response.get("service_tier"))
         model = response.get("model")
         if model and isinstance(model, str):
             answer.model = model
