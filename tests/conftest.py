@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -48,6 +49,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"it took {call.duration:.0f} s of {most:.0f}, and passed since its timeout was swallowed"
     return report
+
+
+@pytest.fixture(autouse=True)
+def control() -> Iterator[None]:
+    """No control socket after a test that has called `serve`, which sets this variable, in this process."""
+    yield
+    os.environ.pop("MINIAGENTS_CONTROL", None)
 
 
 @pytest.fixture(autouse=True)

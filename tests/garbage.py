@@ -18,6 +18,8 @@ async def garbage_of(once: Callable[[], Awaitable[object]], times: int = TIMES) 
 
     Returns:
         The number of unreachable objects of each class, the most frequent first. Nothing, if it makes no cycles.
+        A class with less than one object each time is left out. It is of another thread, such as a server that closes
+        an idle connection.
     """
     for _ in range(_WARM):  # what is made once, by the first call, is no garbage of a call
         await once()
@@ -32,7 +34,8 @@ async def garbage_of(once: Callable[[], Awaitable[object]], times: int = TIMES) 
         await _quiet()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        return dict(Counter(type(item).__qualname__ for item in gc.garbage).most_common())
+        found = Counter(type(item).__qualname__ for item in gc.garbage).most_common()
+        return {name: count for name, count in found if count >= times}
     finally:
         gc.set_debug(0)
         gc.garbage.clear()

@@ -35,8 +35,8 @@ def refused_schema(path: str, body: Mapping[str, Any]) -> str | None:
         "output_config.format.schema: property 'maxItems' is not supported"
     """
     if path.endswith("/messages"):
-        schema = (body.get("output_config") or {}).get("format", {}).get("schema")
-        return _refused("output_config.format.schema", schema, _FORMAT_WORDS) if schema is not None else None
+        schema = _inside(body, "output_config", "format", "schema")
+        return _refused("output_config.format.schema", schema, _FORMAT_WORDS) if isinstance(schema, dict) else None
     for name, schema, strict in _schemas(body):
         problem = _refused(name, schema, _STRICT_WORDS) if strict else _without_items(name, schema)
         if problem is not None:
@@ -50,9 +50,16 @@ def _schemas(body: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
         function = tool.get("function", tool)
         if "parameters" in function:
             yield function["name"], function["parameters"], bool(function.get("strict"))
-    output = (body.get("response_format") or {}).get("json_schema") or (body.get("text") or {}).get("format") or {}
-    if "schema" in output:
+    output = _inside(body, "response_format", "json_schema") or _inside(body, "text", "format")
+    if isinstance(output, dict) and "schema" in output:
         yield output["name"], output["schema"], bool(output.get("strict"))
+
+
+def _inside(body: Any, *names: str) -> Any:
+    """Return what stands under one name inside the other; None if there is nothing, or something else on the way."""
+    for name in names:
+        body = body.get(name) if isinstance(body, dict) else None
+    return body
 
 
 def _refused(name: str, schema: Mapping[str, Any], words: frozenset[str]) -> str | None:

@@ -25,12 +25,12 @@ REDACTED = {"type": "redacted_thinking", "data": "xyz"}
 DEMANDS: dict[str, Any] = {
     "stop_sequences": ["END"],
     "tool_choice": {"type": "any"},
-    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}},
     "container": "container_1",
     "inference_geo": "eu",
 }
 BETA_DEMANDS: dict[str, Any] = {
-    "output_format": {"type": "json_schema", "schema": {"type": "object"}},
+    "output_format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}},
     "mcp_servers": [{"type": "url", "name": "x", "url": "https://example.com"}],
 }
 HARMLESS: dict[str, Any] = {
@@ -262,7 +262,6 @@ async def test_a_stop_sequence_is_the_models_and_named_in_the_answer(fake_provid
         (Reply("Hm", stop_reason="content_filter"), "refusal"),
         (Reply("No.", stop_reason="refusal"), "refusal"),
         (Reply("Hm", stop_reason="stop"), "end_turn"),
-        (Reply("Hm", stop_reason="pause_turn"), "end_turn"),
     ],
 )
 async def test_a_reason_to_stop_is_one_of_anthropics(reply: Reply, reason: str) -> None:
