@@ -13,6 +13,7 @@ from miniagents.ext.llms import AnthropicAgent, OpenAIAgent
 from miniagents.ext.llms.parts import ReasoningToken
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
+from tests.ext.serving.agents import breaking, talker
 
 PIECES = ("one ", "two ", "three")
 
@@ -118,13 +119,6 @@ async def release(ctx: InteractionContext) -> None:
 
 
 @miniagent
-async def talker(ctx: InteractionContext) -> None:
-    """Says two things."""
-    ctx.reply("First this.")
-    ctx.reply("Then that.")
-
-
-@miniagent
 async def thinker(ctx: InteractionContext) -> None:
     """Thinks, and answers."""
 
@@ -133,17 +127,6 @@ async def thinker(ctx: InteractionContext) -> None:
         yield TextToken("Four.")
 
     ctx.reply(TextMessage.promise(message_token_streamer=tokens))
-
-
-@miniagent
-async def breaking(ctx: InteractionContext) -> None:
-    """Says one word, and fails."""
-
-    async def words(_: dict[str, Any]) -> Any:
-        yield TextToken(PIECES[0])
-        raise ValueError("the password is 1234")
-
-    ctx.reply(TextMessage.promise(message_token_streamer=words))
 
 
 async def population(city: str) -> str:

@@ -1,15 +1,35 @@
-"""Systems that are observed without a server, and clients of the page without a network."""
+"""Systems that are observed without a server, clients of the page without a network, and actors to look at."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 
-from miniagents import MiniAgents
+from miniagents import Actor, InteractionContext, MiniAgents, TextMessage, miniagent
 from miniagents.ext.observer import WebObserver
 
 ORIGIN = {"origin": "http://localhost"}
+
+
+class Learner(Actor):
+    """Has no case for a message until it has learnt it."""
+
+    has_learnt = False
+
+    async def receive(self, message: Any, ctx: Any) -> TextMessage | None:
+        if str(message) == "learn":
+            self.has_learnt = True
+        elif not self.has_learnt:
+            ctx.unhandled(message)
+            return None
+        return TextMessage("done")
+
+
+@miniagent
+async def sleeper(ctx: InteractionContext) -> None:
+    await asyncio.Event().wait()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from miniagents import Actor, InteractionContext, TextMessage, miniagent
 from miniagents.errors import InvalidOptionError, PromiseCancelledError
 from miniagents.ext.observer import WebObserver
 from miniagents.ext.observer.actions import KINDS, allowed_kinds
-from tests.ext.observer.observed import ORIGIN, act, observed, page_of
+from tests.ext.observer.observed import ORIGIN, Learner, act, observed, page_of, sleeper
 
 
 class Counter(Actor):
@@ -16,25 +16,6 @@ class Counter(Actor):
     async def receive(self, message: Any, ctx: Any) -> TextMessage:
         self.count += 1
         return TextMessage(str(self.count))
-
-
-class Learner(Actor):
-    """Has no case for a message until it has learnt it."""
-
-    has_learnt = False
-
-    async def receive(self, message: Any, ctx: Any) -> TextMessage | None:
-        if str(message) == "learn":
-            self.has_learnt = True
-        elif not self.has_learnt:
-            ctx.unhandled(message)
-            return None
-        return TextMessage("done")
-
-
-@miniagent
-async def sleeper(ctx: InteractionContext) -> None:
-    await asyncio.Event().wait()
 
 
 @miniagent

@@ -22,6 +22,7 @@ from miniagents import (
 )
 from miniagents.ext.observer import WebObserver
 from miniagents.testing import Script, ScriptedModel
+from tests.ext.observer.observed import Learner, sleeper
 from tests.ext.observer.pages import browsing, in_a_browser
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
@@ -37,25 +38,6 @@ class Faulty(Actor):
         if str(message) == "fail":
             raise ValueError(f"could not read {EVIL} \x1b[31m")
         return TextMessage("done")
-
-
-class Learner(Actor):
-    """Has no case for a message until it has learnt it."""
-
-    has_learnt = False
-
-    async def receive(self, message: Any, ctx: Any) -> TextMessage | None:
-        if str(message) == "learn":
-            self.has_learnt = True
-        elif not self.has_learnt:
-            ctx.unhandled(message)
-            return None
-        return TextMessage("done")
-
-
-@miniagent
-async def sleeper(ctx: InteractionContext) -> None:
-    await asyncio.Event().wait()
 
 
 @miniagent

@@ -32,6 +32,24 @@ async def failing(ctx: InteractionContext) -> None:
 
 
 @miniagent
+async def talker(ctx: InteractionContext) -> None:
+    """Says two things."""
+    ctx.reply("First this.")
+    ctx.reply("Then that.")
+
+
+@miniagent
+async def breaking(ctx: InteractionContext) -> None:
+    """Says one word, and fails."""
+
+    async def words(_: dict[str, Any]) -> Any:
+        yield TextToken("one ")
+        raise ValueError("the password is 1234")
+
+    ctx.reply(TextMessage.promise(message_token_streamer=words))
+
+
+@miniagent
 async def weather(ctx: InteractionContext, city: str, unit: str = "C") -> None:
     """Knows how warm it is."""
     ctx.reply({"city": city, "unit": unit, "degrees": 20})

@@ -5,31 +5,13 @@ from typing import Any
 
 import httpx2
 
-from miniagents import InteractionContext, TextMessage, TextToken, miniagent
+from miniagents import InteractionContext, TextToken, miniagent
 from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.parts import PartToken, ReasoningMessage, ReasoningToken
 from miniagents.ext.serving import AgentApp, Served, agent_app
 from miniagents.testing import Call, Reply, Script, ScriptedModel
-from tests.ext.serving.agents import echo, failing, speller, weather
+from tests.ext.serving.agents import breaking, echo, failing, speller, talker, weather
 from tests.ext.serving.servers import ADMIN, TOKEN
-
-
-@miniagent
-async def talker(ctx: InteractionContext) -> None:
-    """Says two things."""
-    ctx.reply("First this.")
-    ctx.reply("Then that.")
-
-
-@miniagent
-async def breaking(ctx: InteractionContext) -> None:
-    """Says one word, and fails."""
-
-    async def words(_: dict[str, Any]) -> Any:
-        yield TextToken("one ")
-        raise ValueError("the password is 1234")
-
-    ctx.reply(TextMessage.promise(message_token_streamer=words))
 
 
 @miniagent
