@@ -116,5 +116,7 @@ def logged_events() -> set[str]:
 
 
 def test_the_docs_list_the_events_that_are_logged_by_their_names() -> None:
-    table = (ROOT / "docs" / "telemetry.md").read_text().partition("| event | level |")[2].partition("\n\n")[0]
+    table = (
+        (ROOT / "docs" / "guides" / "telemetry.md").read_text().partition("| event | level |")[2].partition("\n\n")[0]
+    )
     assert set(re.findall(r"`([a-z_]+\.[a-z_]+)`", table)) == logged_events()

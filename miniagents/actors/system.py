@@ -254,7 +254,7 @@ class ActorSystem(Spawner, StoppableSystem):
         Args:
             main: The coroutine of the program.
             gc: "service" for a program that serves: collections of Python's garbage collector, for which all clients
-                would wait, become rare and short until the program ends (docs/benchmarking.md). None leaves the
+                would wait, become rare and short until the program ends (docs/guides/benchmarking.md). None leaves the
                 collector alone.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The tables of docs/command-line.md, from the program itself: `python -m tests.cli.page` writes them again."""
+"""The tables of docs/reference/command-line.md, from the program: `python -m tests.cli.page` writes them again."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from miniagents.cli.program import program
 from miniagents.ext.command_line import DeferredCommand
 from tests.cli.tmux import ROOT
 
-PAGE = ROOT / "docs" / "command-line.md"
+PAGE = ROOT / "docs" / "reference" / "command-line.md"
 
 
 def written(page: str) -> str:

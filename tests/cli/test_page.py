@@ -1,4 +1,4 @@
-"""docs/command-line.md says what the program says of itself."""
+"""docs/reference/command-line.md says what the program says of itself."""
 
 from tests.cli.page import PAGE, written
 

@@ -8,7 +8,7 @@ TESTS = Path(__file__).parent
 ROW = re.compile(r"^\| `([^`]+)`( \(Node\))? \| ([\d.]+) \|", re.MULTILINE)
 
 
-DOCS = TESTS.parents[1] / "docs"
+DOCS = TESTS.parents[1] / "docs" / "guides"
 
 
 def test_the_docs_have_the_versions_that_are_tried() -> None:

@@ -93,7 +93,8 @@ def soak_losses(_: Path, *, quick: bool) -> str:
         _tested(["tests/ext/ray/test_cluster.py", "tests/ext/ray/test_launcher.py", "tests/ext/ray/test_keeper.py"])
     return (
         f"{runs} runs, each on clusters of its own, of the tests of each row of the table of losses "
-        f"(docs/cluster-on-ray.md): every ask had its ending, every actor was placed again, nothing was left behind. "
+        f"(docs/guides/cluster-on-ray.md): every ask had its ending, every actor was placed again, nothing was left "
+        f"behind. "
         f"{time.monotonic() - began:.0f} s."
     )
 

@@ -1,4 +1,4 @@
-"""What `docs/life-of-an-actor.md` shows of the table of a life, made from the table itself.
+"""What `docs/contributing/life-of-an-actor.md` shows of the table of a life, made from the table itself.
 
 `python -m tests.supervision.drawing` writes it into the page again.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from miniagents.supervision.lifecycle import OVER, Action, Event, Life, Phase, life, reachable
 
-PAGE = Path(__file__).parents[2] / "docs" / "life-of-an-actor.md"
+PAGE = Path(__file__).parents[2] / "docs" / "contributing" / "life-of-an-actor.md"
 
 DRAWN = tuple(event for event in Event if event >= Event.BEGUN or event in (Event.START, Event.FAIL))
 """Requests are no arrows: each can come in each phase, and most only add a wish."""

@@ -47,7 +47,7 @@ def bench(**options: Any) -> int:
     """Measure the runtime on this machine, or an agent of your own.
 
     Without MODULE:AGENT the built-in workloads run. Ctrl-C ends it, and what was measured so far is shown. How to read
-    the figures: docs/benchmarking.md.
+    the figures: docs/guides/benchmarking.md.
     """
     # Not imported at the top: help loads no agents.
     from miniagents.cli.bench.measuring import Options, measure

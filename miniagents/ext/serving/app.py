@@ -79,10 +79,11 @@ def agent_app(
         expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
             `/agents/{name}`, and in chat front ends. All clients see the calls that an agent leaves to the client.
         front_ends: The protocols of chat front ends that the service speaks: "ag-ui" (AG-UI, at
-            `/agents/{name}/ag-ui`), "ai-sdk" (the Vercel AI SDK, at `/agents/{name}/ai-sdk`). See docs/front-ends.md.
+            `/agents/{name}/ag-ui`), "ai-sdk" (the Vercel AI SDK, at `/agents/{name}/ai-sdk`). See
+            docs/guides/front-ends.md.
         gc: "service" for a process that only serves: collections of Python's garbage collector, for which all clients
-            would wait, become rare and short as long as the app runs (docs/benchmarking.md). None leaves the collector
-            alone; `miniagents serve` sets it itself.
+            would wait, become rare and short as long as the app runs (docs/guides/benchmarking.md). None leaves the
+            collector alone; `miniagents serve` sets it itself.
         observer: Whether the live page of the system is served at `/observer`; or a `WebObserver` with one's own
             options. A link with a token is printed at the start.
 

@@ -1,4 +1,4 @@
-"""Answers of compatible servers that differ from OpenAI's chat completions, each a row of the table in docs/llms.md."""
+"""Answers of compatible servers that differ from OpenAI's: each is a row of the table in docs/guides/llms.md."""
 
 import json
 import re
@@ -171,7 +171,7 @@ async def test_a_stream_for_a_request_without_one_is_read() -> None:
 
 
 def test_the_table_of_the_documentation_has_the_deviations_that_are_tested() -> None:
-    page = (ROOT / "docs" / "llms.md").read_text().partition("## What compatible servers say otherwise")[2]
+    page = (ROOT / "docs" / "guides" / "llms.md").read_text().partition("## What compatible servers say otherwise")[2]
     table = page.partition("\n\n## ")[0]
     rows = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)[1:]
     assert rows == [*CALLS, *TEXTS, "a stream for a request without one", *FAILURES]

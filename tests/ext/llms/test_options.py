@@ -226,7 +226,7 @@ def test_the_typed_options_are_those_of_the_agents() -> None:
 
 
 def test_the_table_of_the_documentation_has_all_options_with_their_defaults() -> None:
-    page = (ROOT / "docs" / "llms.md").read_text()
+    page = (ROOT / "docs" / "guides" / "llms.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page.partition("## Options")[2], re.MULTILINE))
     defaults = {
         **OWN,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-PAGE = (Path(__file__).parents[3] / "docs" / "cluster-on-ray.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "cluster-on-ray.md").read_text()
 
 
 def block(language: str) -> str:

@@ -426,7 +426,7 @@ async def test_numbers_go_on_although_the_first_look_for_what_is_old_failed_whil
 
 
 def test_the_docs_list_each_option_of_the_journal_with_its_default() -> None:
-    page = (ROOT / "docs" / "durability.md").read_text()
+    page = (ROOT / "docs" / "guides" / "durability.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)=` \| `?([^`|]+?)`? \|", page.partition("## The file")[2], re.MULTILINE))
     options = [option for option in inspect.signature(SqliteJournal).parameters.values() if option.name != "path"]
     defaults = {option.name: str(option.default).replace("FULL", '"FULL"') for option in options}
