@@ -6,7 +6,7 @@ page, code as a page that shows it, and pictures as they are.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,12 @@ LINK = re.compile(r"""(?P<before>\]\(|(?:src|srcset|href)=")(?P<target>[^)#:"\s]
 ENTRY = re.compile(r"^(?:[-*]|\d+\.|\|) +\**\[(?P<label>[^]]+)\]\((?P<target>[^)#:]+\.md)\)", re.M)
 """A line of an index page that begins with a link, in a list or in a table."""
 
+TWO_COLOURS = re.compile(
+    r'<picture>(.*?)<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">'
+    r'(<img[^>]* src=")([^"]+)("[^>]*>)</picture>'
+)
+"""A picture with dark colours in a dark browser. The site has a switch of its own, and so needs both."""
+
 PICTURES = {".svg", ".png", ".webp", ".gif"}
 LANGUAGES = {".py": "python", ".mjs": "js", ".html": "html", ".toml": "toml", ".yml": "yaml", ".json": "json"}
 
@@ -36,12 +42,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if uri.startswith(COPIES) and files.get_file_from_path(uri) is None:
                 files.append(_copy(target, config))
                 pages.append(uri)
-    config.nav = [_expanded(item, files) for item in config.nav or ()]
+    config.nav = _expanded(config.nav or (), files)
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make the links of a page lead to the pages and to the copies of the site."""
+    """Make the links of a page lead into the site, and its pictures follow the colours of the site."""
     source = page.file.src_uri
 
     def in_the_site(link: re.Match[str]) -> str:
@@ -54,7 +60,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         address = get_relative_url(file.src_uri, source) if in_markdown else get_relative_url(file.url, page.url)
         return f"{link['before']}{address}{link['anchor'] or ''}"
 
-    return LINK.sub(in_the_site, markdown) if _path(source).is_file() else markdown
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation", "toc"]
+    if not _path(source).is_file():
+        return markdown
+    both = r'<picture class="only-dark">\1\3\2\5</picture><picture class="only-light">\1\3\4\5</picture>'
+    return TWO_COLOURS.sub(both, LINK.sub(in_the_site, markdown))
 
 
 def _links(uri: str) -> Iterator[str]:
@@ -95,14 +106,21 @@ def _copy(target: str, config: MkDocsConfig) -> File:
     return File.generated(config, uri, content=f"{head}\n{code}", inclusion=InclusionLevel.NOT_IN_NAV)
 
 
-def _expanded(item: Any, files: Files) -> Any:
-    """An entry of the navigation, with the pages of a folder in place of the folder."""
-    if not isinstance(item, dict):
-        return item
-    ((label, value),) = item.items()
-    if isinstance(value, list):
-        return {label: [_expanded(part, files) for part in value]}
-    return {label: _section(value, files)} if value.endswith("/") else item
+def _expanded(items: Iterable[Any], files: Files) -> list[Any]:
+    """The entries of the navigation, with the pages of a folder in place of the folder."""
+    expanded: list[Any] = []
+    for item in items:
+        match item:
+            case dict():
+                ((label, value),) = item.items()
+                is_section = isinstance(value, list) or value.endswith("/")
+                inside = _expanded(value if isinstance(value, list) else [value], files) if is_section else value
+                expanded += [{label: inside}] if inside else []  # a folder without pages is left out
+            case str() if item.endswith("/"):
+                expanded += _section(item, files)
+            case _:
+                expanded.append(item)
+    return expanded
 
 
 def _section(folder: str, files: Files) -> list[Any]:

@@ -3,6 +3,7 @@
 `python -m website.picture` needs Chromium, what `make clients` installs, and Pillow.
 """
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def join(frames: Path, target: Path) -> str:
     """Make a moving picture of the frames of a folder, and return its size in words."""
     paths = sorted(frames.glob("*.png"))
     times = [int(path.stem) for path in paths]
-    shown = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    shown = [later - earlier for earlier, later in itertools.pairwise(times)]
     first, *others = (Image.open(path).convert("RGB") for path in paths)
     durations = [*shown, int(LAST_SECONDS * 1000)]
     first.save(target, save_all=True, append_images=others, duration=durations, loop=0, quality=60, method=6)
