@@ -156,6 +156,14 @@ def test_a_link_to_a_file_of_the_repository_leads_to_a_page_that_shows_it(site: 
     assert "class" in (site / "repository/miniagents/promising/promise.py.html").read_text()
 
 
+def test_the_name_of_a_test_leads_to_the_file_of_the_test(site: Path, pages: dict[str, Html]) -> None:
+    links = pages["guarantees.html"].links
+
+    assert "repository/tests/supervision/test_supervisor_suite.py.txt" in links
+    text = (site / "repository/tests/supervision/test_supervisor_suite.py.txt").read_text()
+    assert "def test_children_are_administered_with_otps_answers_and_errors" in text
+
+
 def test_the_pages_of_a_folder_stand_in_the_order_of_its_index(pages: dict[str, Html]) -> None:
     written = re.findall(r"^- \[[^]]+\]\(([^)]+)\.md\)", (DOCS / "guides" / "index.md").read_text(), re.M)
 
