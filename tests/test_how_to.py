@@ -4,6 +4,8 @@ import ast
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +94,16 @@ def test_the_container_has_the_service_as_its_first_process() -> None:
 
     assert (program, name) == ("miniagents", "serve")
     assert float(stop) > serve.make_context("serve", arguments).params["grace"] + LAST_SECONDS
+
+
+def test_the_django_site_of_the_page_answers(tmp_path: Path) -> None:
+    pytest.importorskip("django", reason="Django is no dependency of the tests: pip install django")
+    site = blocks("django.md", 'python title="shop.py"')[0]
+    (tmp_path / "shop.py").write_text(site)
+
+    done = subprocess.run(
+        [sys.executable, "shop.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == re.findall(r'# prints "(.*)"$', site, re.M)
