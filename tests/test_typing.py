@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 _PROGRAM = """
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from miniagents import Actor, ActorContext, ActorRef, ActorStoppedError, AgentRef, Caller, DataMessage, Interaction
-from miniagents import InteractionContext, Message, MiniAgents, Request, Restart, TextMessage, __version__, miniagent
+from miniagents import InteractionContext, Message, MiniAgents, Request, Restart, TextMessage, __version__, as_completed
+from miniagents import miniagent
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.ext.llms import NativeMessage
 from miniagents.ext.serving import Served, agent_app
@@ -69,6 +71,10 @@ async def main(ref: ActorRef, system: MiniAgents) -> None:
     reveal_type(await ref.ask(Plain()))
     reveal_type(system.spawn(agent))
     reveal_type(await agent.inquire("x"))
+    async for replies in as_completed(agent.inquire("x")):
+        reveal_type(replies)
+    async for answer in as_completed(asyncio.sleep(1, "x")):
+        reveal_type(answer)
     reveal_type(__version__)
     reveal_type(ActorStoppedError().path)
 """
@@ -105,6 +111,8 @@ def test_a_typed_ask_is_typed_and_a_plain_one_is_any(checked: list[str]) -> None
         "Any",
         "miniagents.agents.call_target.AgentRef",
         "miniagents.messages.sequence.Messages",
+        "miniagents.messages.sequence.MessageSequencePromise",
+        "miniagents.promising.promise.Promise[str]",
         "str",
         "str",
     ]
