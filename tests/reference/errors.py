@@ -25,7 +25,8 @@ def table() -> str:
 
 
 def _all() -> Iterator[tuple[type[MiniAgentsError], str, str]]:
-    for kind in (MiniAgentsError, *_below(MiniAgentsError)):
+    kinds: list[type[MiniAgentsError]] = [MiniAgentsError, *_below(MiniAgentsError)]
+    for kind in kinds:
         cause, cure = cause_and_cure(kind)
         yield kind, cell(cause), cell(cure)
 
