@@ -1,6 +1,7 @@
 """The logger of the package. structlog is loaded with its first line: most of what structlog loads is its console."""
 
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ def written_out(text: str) -> str:
 class LazyLogger:
     """A structlog logger that is made when the first of its methods is looked up.
 
+    Until the application configures structlog, the lines go to standard error, with colours if that is a terminal.
+    Then they go where its configuration says.
+
     Args:
         name: The name of the logger.
 
@@ -42,30 +46,69 @@ class LazyLogger:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._stderr: Any = None
+        self._printer: Any = None
+        self._print_processors: Any = None
 
     @cached_property
-    def _logger(self) -> Any:
-        structlog = _structlog()
-        processors = _Processors(structlog.get_config)
-        return structlog.wrap_logger(None, processors=processors, logger_factory_args=(self._name,))
+    def _structlog(self) -> ModuleType:
+        return _structlog()
+
+    @cached_property
+    def _processors(self) -> "_Processors":
+        return _Processors(self._structlog.get_config)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # tools that look at an object ask for these: `inspect`, `copy`
             raise AttributeError(name)
-        logger = self._logger
-        # `bind` makes the logger of structlog as it is configured now. The proxy would do that with one call more.
-        return logger.bind if name == "bind" else getattr(logger.bind(), name)
+        structlog = self._structlog
+        # The logger of structlog as it is configured now. Its own proxy makes the same, and looks nowhere else.
+        configuration = structlog.get_config()
+        if structlog.is_configured():
+            sink, processors = configuration["logger_factory"](self._name), self._processors
+        else:
+            if self._printer is None or self._stderr is not sys.stderr:
+                self._print_to(sys.stderr)
+            sink, processors = self._printer, self._print_processors
+        bound = configuration["wrapper_class"](sink, processors=processors, context=configuration["context_class"]())
+        return getattr(bound, name)
+
+    def _print_to(self, stderr: Any) -> None:
+        """Have the lines printed to a file, as long as the application does not configure structlog."""
+        structlog = self._structlog
+        self._stderr, self._printer = stderr, structlog.PrintLogger(stderr)
+        self._print_processors = _Processors(structlog.get_config, _console(structlog, stderr))
 
 
 class _Processors:
     """The processors of structlog as it is configured when a line is logged, after one of our own: names and texts of
-    agents may have control characters, and a line may go to a terminal."""
+    agents may have control characters, and a line may go to a terminal.
 
-    def __init__(self, configuration: Callable[[], dict[str, Any]]) -> None:
+    Args:
+        configuration: The configuration of structlog.
+        console: What renders a line instead of the renderer of structlog's defaults, whose colours are chosen for
+            standard output; None for the renderer that is configured.
+    """
+
+    def __init__(self, configuration: Callable[[], dict[str, Any]], console: Any = None) -> None:
         self._configuration = configuration
+        self._console = console
 
     def __iter__(self) -> Iterator[Any]:
-        return iter((_write_out, *self._configuration()["processors"]))
+        processors = self._configuration()["processors"]
+        if self._console is not None and processors and isinstance(processors[-1], type(self._console)):
+            processors = (*processors[:-1], self._console)
+        return iter((_write_out, *processors))
+
+
+def _console(structlog: Any, file: Any) -> Any:
+    """Return the renderer of lines for a file, with colours if it is a terminal and NO_COLOR is not set.
+
+    Tracebacks have no values of variables, as those of rich would: there may be secrets among them.
+    """
+    is_terminal = bool(getattr(file, "isatty", bool)())
+    is_coloured = is_terminal and not os.environ.get("NO_COLOR") and os.name != "nt"  # there it needs colorama
+    return structlog.dev.ConsoleRenderer(colors=is_coloured, exception_formatter=structlog.dev.plain_traceback)
 
 
 def _write_out(logger: object, method: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import copy
 import inspect
+import io
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,8 +17,24 @@ from miniagents.log import LazyLogger
 
 
 def _output(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    """Return what a program prints and logs, in order."""
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=50,
+    )
     return done.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured() -> Iterator[None]:
+    """Have structlog unconfigured, which `capture_logs` of another test may have changed."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 def test_importing_the_package_loads_neither_structlog_nor_its_console() -> None:
@@ -94,35 +112,81 @@ print(Finder in sys.meta_path, gc.isenabled())
 
 def test_the_logger_and_what_is_bound_to_it_follow_a_level_and_are_captured() -> None:
     logger = LazyLogger("shop")
-    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    try:
-        with capture_logs() as lines:
-            logger.info("too low")
-            logger.bind(order=7).info("too low")
-            logger.bind(order=7).warning("late")
-    finally:
-        structlog.configure(**before)
+    with capture_logs() as lines:
+        logger.info("too low")
+        logger.bind(order=7).info("too low")
+        logger.bind(order=7).warning("late")
 
     assert lines == [{"order": 7, "event": "late", "log_level": "warning"}]
 
 
-def test_the_name_reaches_the_factory_of_loggers_and_the_logger_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_reaches_the_factory_of_loggers_that_is_configured() -> None:
     names: list[Any] = []
-    make = structlog.wrap_logger
 
-    def counted(*args: Any, **options: Any) -> Any:
-        names.append(options["logger_factory_args"])
-        return make(*args, **options)
+    def factory(*args: Any) -> Any:
+        names.append(args)
+        return structlog.PrintLogger()
 
-    monkeypatch.setattr(structlog, "wrap_logger", counted)
-    logger = LazyLogger("shop")
-    assert names == []
+    structlog.configure(logger_factory=factory)
 
-    logger.error("once")
-    logger.error("twice")
+    LazyLogger("shop").error("late")
 
     assert names == [("shop",)]
+
+
+def test_lines_go_to_standard_error_until_the_application_configures_structlog(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = LazyLogger("shop")
+
+    logger.warning("early", order=7)
+    structlog.configure()
+    logger.warning("later")
+    captured = capsys.readouterr()
+
+    assert "early" in captured.err
+    assert "order=7" in captured.err
+    assert "later" not in captured.err
+    assert "later" in captured.out
+    assert "early" not in captured.out
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "is_coloured"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_a_line_has_colours_where_standard_error_is_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, no_color: str, is_coloured: bool
+) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    LazyLogger("shop").warning("late", order=7)
+
+    assert ("\x1b[" in stderr.getvalue()) is is_coloured
+
+
+def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        password = "hunter" + "2"
+        raise RuntimeError(f"{len(password)} characters are too few")
+    except RuntimeError:
+        LazyLogger("shop").exception("refused")
+    shown = capsys.readouterr().err
+
+    assert "RuntimeError: 7 characters are too few" in shown
+    assert "hunter2" not in shown
+
+
+def test_each_line_goes_to_the_standard_error_of_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger, first, second = LazyLogger("shop"), io.StringIO(), io.StringIO()
+    for stderr in (first, second):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        logger.warning("late")
+
+    assert first.getvalue().count("late") == second.getvalue().count("late") == 1
 
 
 def test_a_name_or_text_with_control_characters_does_nothing_in_a_line() -> None:
@@ -144,4 +208,4 @@ def test_looking_at_the_logger_makes_none() -> None:
 
     assert inspect.unwrap(logger) is logger  # type: ignore[arg-type]
     assert isinstance(copy.copy(logger), LazyLogger)
-    assert "_logger" not in vars(logger)
+    assert "_structlog" not in vars(logger)

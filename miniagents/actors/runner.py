@@ -46,11 +46,20 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
 
     Raises:
         InvalidOptionError: `main` is nothing that can be awaited, or there is no such setting.
+        RuntimeError: An event loop is running in this thread already, as in a notebook.
     """
     if not isawaitable(main):
         name = getattr(main, "__name__", None) if callable(main) else None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
+    if _is_in_a_loop():
+        if iscoroutine(main):
+            main.close()  # else Python warns that it was never awaited
+        name = type(system).__name__
+        raise RuntimeError(
+            f"{name}.run() starts an event loop, and one is running here already (a notebook has one): write "
+            f"`async with {name}():`, and await the program in it"
+        )
     terminated = has_begun = False
     before = signal.getsignal(signal.SIGTERM)
 
@@ -91,6 +100,14 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
     finally:
         if not has_begun and iscoroutine(main):
             main.close()  # else Python warns that it was never awaited
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:

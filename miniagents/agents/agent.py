@@ -16,6 +16,7 @@ from miniagents.agents.arguments import (
 )
 from miniagents.agents.call_target import AgentRef, CallTarget
 from miniagents.agents.host import AgentHost, ServingCell
+from miniagents.agents.misuse import Misused
 from miniagents.errors import AgentArgumentError
 from miniagents.messages import EMPTY, FrozenDict
 from miniagents.messages.message import MessageT_co
@@ -75,7 +76,7 @@ def _no_instance() -> None:
     """Make nothing: an agent that is a function has no instance."""
 
 
-class MiniAgent(CallTarget[MessageT_co]):
+class MiniAgent(Misused, CallTarget[MessageT_co]):
     """An agent, as a value. It belongs to no system, and may be called in one system after the other.
 
     `@miniagent` makes agents. Two agents are equal when they are made of the same function or class, with the same

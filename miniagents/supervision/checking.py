@@ -73,9 +73,9 @@ def check_function(what: str, value: object) -> None:
     """Check that an option can be called or is None.
 
     Raises:
-        InvalidOptionError: The value is neither.
+        InvalidOptionError: The value is neither. An agent is called by `inquire` alone.
     """
-    if value is not None and not callable(value):
+    if value is not None and (not callable(value) or hasattr(value, "inquire")):
         raise InvalidOptionError(f"{what} must be a function or None, not {value!r}")
 
 

@@ -166,6 +166,7 @@ def _logs_to(sim: Simulation) -> Iterator[None]:
         raise structlog.DropEvent
 
     # Bound loggers hold the list, so the list itself is changed, as `structlog.testing` does.
+    was_configured = structlog.is_configured()
     processors = structlog.get_config()["processors"]
     before = list(processors)
     processors[:] = [record]
@@ -175,3 +176,5 @@ def _logs_to(sim: Simulation) -> Iterator[None]:
     finally:
         processors[:] = before
         structlog.configure(processors=processors)
+        if not was_configured:
+            structlog.reset_defaults()  # or the log would go to standard output from now on

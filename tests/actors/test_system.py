@@ -1,9 +1,11 @@
 """The system: how it ends, whom it tells, signals, services, and which one is the current one."""
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -70,6 +72,13 @@ async def test_when_a_supervisor_at_the_root_gives_up_the_body_is_cancelled_and_
     assert not reached
     assert told == [info.value]
     assert await system.terminated() is info.value
+
+
+async def test_a_system_in_a_plain_with_says_that_it_takes_async_with() -> None:
+    system: Any = ActorSystem(name="shop")
+    with pytest.raises(TypeError, match="system 'shop': is entered with `async with`, not `with`"), system:
+        pass
+    assert not system.is_running
 
 
 async def test_a_normal_end_is_told_as_normal() -> None:
@@ -193,6 +202,25 @@ def test_run_gives_back_what_the_program_returned() -> None:
         return (await MiniAgents.get_current().spawn(Counter, start=3).ask(Read())).value
 
     assert MiniAgents().run(main()) == 3
+
+
+async def test_run_says_in_one_line_what_to_do_where_a_loop_runs_already() -> None:
+    async def main() -> None:
+        pass
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(
+            RuntimeError, match=r"^MiniAgents\.run\(\) starts .*: write `async with MiniAgents\(\):`, and"
+        ):
+            MiniAgents().run(main())
+        with pytest.raises(RuntimeError, match=r"^MiniAgents\.run\(\) starts "):
+            MiniAgents().run_agent(_hello, "World")
+        with pytest.raises(RuntimeError, match=r"^ActorSystem\.run\(\) starts "):
+            ActorSystem().run(main())
+        gc.collect()
+
+    assert warned == []
 
 
 def test_run_agent_runs_a_program_that_is_one_call() -> None:

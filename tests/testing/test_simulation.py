@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from miniagents import (
     Actor,
@@ -394,6 +395,20 @@ def test_hours_pass_in_no_time() -> None:
         assert sim.time() == 3600.0
 
     simulate(program, seeds=range(3))
+
+
+def test_structlog_is_configured_afterwards_as_it_was() -> None:
+    async def program(sim: Simulation) -> None:
+        await asyncio.sleep(1)
+
+    structlog.reset_defaults()
+    simulate(program, seeds=range(1))
+    assert not structlog.is_configured()
+
+    structlog.configure()
+    simulate(program, seeds=range(1))
+    assert structlog.is_configured()
+    structlog.reset_defaults()
 
 
 def test_the_collector_is_as_it_was() -> None:

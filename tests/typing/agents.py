@@ -1,5 +1,6 @@
 """What type checkers see of agents: functions and classes, calls, pools and sequences of messages."""
 
+import asyncio
 from typing import Any, assert_type
 
 from miniagents import (
@@ -14,7 +15,9 @@ from miniagents import (
     MessageSequencePromise,
     MiniAgent,
     MiniAgents,
+    Promise,
     TextMessage,
+    as_completed,
     gather,
     merge,
     miniagent,
@@ -77,6 +80,10 @@ async def calls() -> None:
         assert_type(promise, MessagePromise)
     async for either in merge(agent.inquire(), cart.inquire()):
         assert_type(either, MessagePromise)
+    async for replies in as_completed(agent.inquire("x")):
+        assert_type(replies, MessageSequencePromise)
+    async for answer in as_completed(asyncio.sleep(1, "x")):
+        assert_type(answer, Promise[str])
     assert_type((await gather(agent.inquire(), cart.inquire()))[1], Messages)
     agent.inquire(3)  # type: ignore[arg-type]
     print((await agent.inquire("x"))[0].content)  # type: ignore[attr-defined]

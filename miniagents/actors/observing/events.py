@@ -195,6 +195,15 @@ class Events:
 
     Args:
         place: The system.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         ref = system.spawn(Idle, name="idle")
+        ...         print((await anext(events)).path)
+        /idle
     """
 
     def __init__(self, place: Place) -> None:

@@ -404,7 +404,7 @@ def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_th
 
     assert "event: error" in rest
     assert service.wait(30) == 0
-    (said,) = [line for line in service.stdout if "shutdown.abandoned" in line]
+    (said,) = [line for line in service.stderr if "shutdown.abandoned" in line]
     assert "actor=/agents/stubborn" in said
 
 

@@ -161,7 +161,7 @@ def test_the_command_logs_requests_unless_it_is_told_not_to(is_logged: bool) -> 
             url = line.split("running on ")[1].split(" ")[0]
             httpx2.get(f"{url}/agents", headers={**AUTH, "x-request-id": "my-own"})
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=30)
+            _, output = process.communicate(timeout=30)
         finally:
             process.kill()
 

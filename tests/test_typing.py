@@ -1,0 +1,20 @@
+"""What type checkers see of the package: `tests/typing` says it, and lint compares it, with mypy and pyright."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_mypy_sees_of_the_package_what_the_modules_in_typing_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "tests/typing"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
