@@ -85,5 +85,5 @@ def _copy(target: str, config: MkDocsConfig) -> File:
     if path.suffix in {".md", *PICTURES}:
         return File.generated(config, uri, abs_src_path=str(path), inclusion=InclusionLevel.NOT_IN_NAV)
     head = f"---\ntitle: {path.name}\nsearch:\n  exclude: true\n---\n\n# {target}\n"
-    code = f'~~~~~~~~ {{ .{LANGUAGES.get(path.suffix, "text")} linenums="1" }}\n{path.read_text()}\n~~~~~~~~\n'
+    code = f"~~~~~~~~ {{ .{LANGUAGES.get(path.suffix, 'text')} }}\n{path.read_text()}\n~~~~~~~~\n"
     return File.generated(config, uri, content=f"{head}\n{code}", inclusion=InclusionLevel.NOT_IN_NAV)
