@@ -180,6 +180,14 @@ def test_a_picture_in_two_colours_follows_the_colours_of_the_site(pages: dict[st
     assert {"only-dark", "only-light"} <= pages["index.html"].classes
 
 
+def test_the_name_of_a_test_leads_to_the_file_of_the_test(site: Path, pages: dict[str, Html]) -> None:
+    links = pages["guarantees.html"].links
+
+    assert "repository/tests/supervision/test_supervisor_suite.py.txt" in links
+    text = (site / "repository/tests/supervision/test_supervisor_suite.py.txt").read_text()
+    assert "def test_children_are_administered_with_otps_answers_and_errors" in text
+
+
 def test_the_pages_of_a_folder_stand_in_the_order_of_its_index(pages: dict[str, Html]) -> None:
     written = re.findall(r"^- \[[^]]+\]\(([^)]+)\.md\)", (DOCS / "guides" / "index.md").read_text(), re.M)
 

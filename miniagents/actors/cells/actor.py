@@ -61,7 +61,7 @@ class Actor:
     ctx: "ActorContext"
 
     if TYPE_CHECKING:
-        _reference: ClassVar[ActorRef]  # see `Spawnable`
+        _reference: ActorRef  # see `Spawnable`
 
     _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
