@@ -74,13 +74,6 @@ async def test_when_a_supervisor_at_the_root_gives_up_the_body_is_cancelled_and_
     assert await system.terminated() is info.value
 
 
-async def test_a_system_in_a_plain_with_says_that_it_takes_async_with() -> None:
-    system: Any = ActorSystem(name="shop")
-    with pytest.raises(TypeError, match="system 'shop': is entered with `async with`, not `with`"), system:
-        pass
-    assert not system.is_running
-
-
 async def test_a_normal_end_is_told_as_normal() -> None:
     async with ActorSystem() as system:
         ended = system.terminated()
