@@ -1,5 +1,6 @@
 """The site of the documentation: it builds without a warning, reaches nothing outside, and its links lead somewhere."""
 
+import fcntl
 import json
 import os
 import re
@@ -17,6 +18,8 @@ pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstring
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LOADED = {"src", "srcset", "poster", "data"}
 """The attributes by which an element loads an address; a link is only followed by a click."""
@@ -59,12 +62,23 @@ class Html(HTMLParser):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "site"
+    with (shared / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first worker builds, and the others wait for it
+        if not folder.exists():
+            build(folder)
     return folder
+
+
+def build(folder: Path) -> None:
+    unfinished = folder.with_suffix(".unfinished")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(unfinished)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    unfinished.rename(folder)
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +154,14 @@ def test_a_link_to_a_file_of_the_repository_leads_to_a_page_that_shows_it(site: 
 
     assert "../repository/miniagents/promising/promise.py.html" in links
     assert "class" in (site / "repository/miniagents/promising/promise.py.html").read_text()
+
+
+def test_the_name_of_a_test_leads_to_the_file_of_the_test(site: Path, pages: dict[str, Html]) -> None:
+    links = pages["guarantees.html"].links
+
+    assert "repository/tests/supervision/test_supervisor_suite.py.txt" in links
+    text = (site / "repository/tests/supervision/test_supervisor_suite.py.txt").read_text()
+    assert "def test_children_are_administered_with_otps_answers_and_errors" in text
 
 
 def test_the_pages_of_a_folder_stand_in_the_order_of_its_index(pages: dict[str, Html]) -> None:

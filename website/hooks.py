@@ -2,11 +2,12 @@
 
 The pages are read on a code host, too, where a link such as `../../benchmarks/RESULTS.md` leads to the file. So these
 links stay as they are, and the site has a copy of each file that a page links to, below `repository/`: Markdown as a
-page, code as a page that shows it, and pictures as they are.
+page, code as a page that shows it, and pictures as they are. The name of a test leads to the file of the test, as text.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +23,9 @@ COPIES = "repository/"
 LINK = re.compile(r"""(?P<before>\]\(|(?:src|srcset|href)=")(?P<target>[^)#:"\s]+)(?P<anchor>#[^)"\s]*)?(?=[)"])""")
 ENTRY = re.compile(r"^(?:[-*]|\d+\.|\|) +\**\[(?P<label>[^]]+)\]\((?P<target>[^)#:]+\.md)\)", re.M)
 """A line of an index page that begins with a link, in a list or in a table."""
+
+TEST = re.compile(r"`(test_\w+)`")
+"""The name of a test, as pages write it."""
 
 TWO_COLOURS = re.compile(
     r'<picture>(.*?)<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">'
@@ -42,6 +46,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if uri.startswith(COPIES) and files.get_file_from_path(uri) is None:
                 files.append(_copy(target, config))
                 pages.append(uri)
+    for test in _named_tests(files):
+        path, uri = str(ROOT / _tests()[test]), _uri_of_test(test)
+        if files.get_file_from_path(uri) is None:
+            files.append(File.generated(config, uri, abs_src_path=path))
     config.nav = _expanded(config.nav or (), files)
     return files
 
@@ -60,12 +68,41 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         address = get_relative_url(file.src_uri, source) if in_markdown else get_relative_url(file.url, page.url)
         return f"{link['before']}{address}{link['anchor'] or ''}"
 
+    def to_its_file(test: re.Match[str]) -> str:
+        # A page for each of hundreds of files would take longer to make than all others.
+        known = test[1] in _tests()
+        return f"[{test[0]}]({get_relative_url(_uri_of_test(test[1]), source)})" if known else test[0]
+
     if page.is_homepage:
         page.meta["hide"] = ["navigation", "toc"]
     if not _path(source).is_file():
         return markdown
     both = r'<picture class="only-dark">\1\3\2\5</picture><picture class="only-light">\1\3\4\5</picture>'
-    return TWO_COLOURS.sub(both, LINK.sub(in_the_site, markdown))
+    return TEST.sub(to_its_file, TWO_COLOURS.sub(both, LINK.sub(in_the_site, markdown)))
+
+
+@cache
+def _tests() -> dict[str, str]:
+    """The file of each test, relative to the root of the repository. A name that stands in several files has none."""
+    tests: dict[str, str] = {}
+    again: set[str] = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for name in set(re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), re.M)):
+            if tests.setdefault(name, path.relative_to(ROOT).as_posix()) != path.relative_to(ROOT).as_posix():
+                again.add(name)
+    return {name: path for name, path in tests.items() if name not in again}
+
+
+def _uri_of_test(test: str) -> str:
+    """The copy of the file of a test. As text, it is shown by a browser and not saved."""
+    return f"{COPIES}{_tests()[test]}.txt"
+
+
+def _named_tests(files: Files) -> Iterator[str]:
+    """The tests that the pages of the documentation name."""
+    for file in files.documentation_pages():
+        if _path(file.src_uri).is_file():
+            yield from (test for test in TEST.findall(_path(file.src_uri).read_text()) if test in _tests())
 
 
 def _links(uri: str) -> Iterator[str]:
