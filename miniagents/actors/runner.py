@@ -35,9 +35,10 @@ class System(Protocol):
 def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None = None) -> T:
     """Run `main` inside `system`, on uvloop where it is there.
 
-    Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
-    the same and then ends the process as the signal would have, or calls the handler that the program has for it. If
-    `main` swallows that for longer than the system's `grace`, it is abandoned.
+    Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`. SIGTERM does
+    the same and then ends the process as the signal would have, or calls the handler that the program has for it. The
+    first process of a container, which its own signal does not kill, ends with the status 143. If `main` swallows the
+    cancellation for longer than the system's `grace`, it is abandoned.
 
     Args:
         system: The system.
@@ -46,11 +47,20 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
 
     Raises:
         InvalidOptionError: `main` is nothing that can be awaited, or there is no such setting.
+        RuntimeError: An event loop is running in this thread already, as in a notebook.
     """
     if not isawaitable(main):
         name = getattr(main, "__name__", None) if callable(main) else None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
+    if _is_in_a_loop():
+        if iscoroutine(main):
+            main.close()  # else Python warns that it was never awaited
+        name = type(system).__name__
+        raise RuntimeError(
+            f"{name}.run() starts an event loop, and one is running here already (a notebook has one): write "
+            f"`async with {name}():`, and await the program in it"
+        )
     terminated = has_begun = False
     before = signal.getsignal(signal.SIGTERM)
 
@@ -87,10 +97,21 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
             # A handler of the program's own ends it; the loop has replaced it for the run.
             signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
+            if not callable(before):
+                # It still runs: the first process of a container is not killed by its own signal.
+                raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
         if not has_begun and iscoroutine(main):
             main.close()  # else Python warns that it was never awaited
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:

@@ -263,6 +263,7 @@ class ActorSystem(Spawner, StoppableSystem):
         Raises:
             InvalidOptionError: `main` is nothing that can be awaited, as the function without a call of it; or `gc` is
                 no setting of the collector.
+            RuntimeError: An event loop is running in this thread already, as in a notebook. Use `async with` there.
         """
         return run_main(self, main, gc)
 

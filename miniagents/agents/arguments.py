@@ -23,7 +23,16 @@ Live = Annotated[T, _Live()]
 """The annotation of a parameter that takes a live object: a function, a type, a client.
 
 The object is passed as it is, as if it came through `non_freezable_kwargs`; a list becomes a tuple. Forks whose live
-arguments are the same objects are equal."""
+arguments are the same objects are equal.
+
+Example:
+    >>> @miniagent
+    ... async def shouter(ctx, change: Live[Callable[[str], str]]):
+    ...     ctx.reply(change(str(await ctx.message_promises)))
+    >>> async with MiniAgents():
+    ...     print(await shouter.fork(change=str.upper).inquire("hello"))
+    HELLO
+"""
 
 SECRET_NAMES = frozenset({"api_key"})
 """The names of arguments that become `Secret`s."""

@@ -12,11 +12,22 @@ class Operation(msgspec.Struct, Generic[R_co], frozen=True):
 
     An operation never fails on its own: what cannot be done (a second answer, a message id with other content) is said
     by its result. So the operations of other callers, which are in the same transaction, are not rolled back.
+
+    Example:
+        >>> from miniagents.journal import Drop, Operation
+        >>> issubclass(Drop, Operation)
+        True
     """
 
 
 class Query(msgspec.Struct, Generic[R_co], frozen=True):
-    """A question to the journal, with the type of its answer. Each query has an index, or reads one page."""
+    """A question to the journal, with the type of its answer. Each query has an index, or reads one page.
+
+    Example:
+        >>> from miniagents.journal import Letters, Query
+        >>> issubclass(Letters, Query)
+        True
+    """
 
 
 Batch = tuple[Operation[Any], ...]

@@ -74,6 +74,18 @@ def register_value_type(cls: type) -> None:
 
     Types of the fields of messages are registered with the message class. Register those that travel in fields of type
     `Any`.
+
+    Args:
+        cls: The enum, or the class of frozen records.
+
+    Example:
+        >>> import enum
+        >>> from miniagents.messages import register_value_type
+        >>> class Colour(enum.Enum):
+        ...     RED = "red"
+        >>> register_value_type(Colour)
+        >>> decode(encode(DataMessage({"colour": Colour.RED})))["colour"]
+        <Colour.RED: 'red'>
     """
     _values[default_tag(cls)] = cls
 
@@ -91,6 +103,16 @@ def register_wire_type(cls: type, tag: str, to_wire: Callable[[Any], Any], from_
         tag: The name of the type on the wire.
         to_wire: Makes plain data (JSON's types, bytes, tuples) of a value.
         from_wire: Makes a value of plain data. Whatever it raises becomes a `DecodeError`.
+
+    Example:
+        >>> from miniagents.messages import register_wire_type
+        >>> class Money:
+        ...     __miniagents_immutable__ = True
+        ...     def __init__(self, cents):
+        ...         self.cents = cents
+        >>> register_wire_type(Money, "shop.money", lambda money: money.cents, Money)
+        >>> decode(encode(DataMessage({"price": Money(250)})))["price"].cents
+        250
     """
     _wire_types[cls] = _wire_tags[tag] = WireType(tag, to_wire, from_wire)
 

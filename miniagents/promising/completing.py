@@ -1,7 +1,7 @@
 """Completing: several promises, in the order in which they settle."""
 
 from collections.abc import Awaitable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from miniagents.promising.combining import Link, Linked, as_promises
 from miniagents.promising.promise import Promise
@@ -10,6 +10,7 @@ from miniagents.promising.streamed import StreamedPromise
 from miniagents.promising.waits import Held
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Promise[Any])
 
 
 class Completed(Linked, StreamedPromise[Promise[T], tuple[Promise[T], ...]], Generic[T]):
@@ -71,7 +72,15 @@ _READER = _Reader()
 """With a producer, a stream is asked to `run_ready` before a reader waits."""
 
 
-def as_completed(*promises: Awaitable[T]) -> StreamedPromise[Promise[T], tuple[Promise[T], ...]]:
+@overload  # the very promises come, with all that their class has
+def as_completed(*promises: P) -> StreamedPromise[P, tuple[P, ...]]: ...
+
+
+@overload
+def as_completed(*promises: Awaitable[T]) -> StreamedPromise[Promise[T], tuple[Promise[T], ...]]: ...
+
+
+def as_completed(*promises: Awaitable[Any]) -> Any:
     """Iterate over several promises in the order in which they settle.
 
     Iterate with `async for`. Each promise comes when it has settled, so that an `await` of it returns or raises at

@@ -291,4 +291,8 @@ async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:
 
 def _replayed(promise: StreamedPromise[Any, Any]) -> Iterator[Any]:
     for piece in promise.pieces:
-        yield piece.error if type(piece) is Failure else piece
+        if type(piece) is Failure:
+            promise.mark_seen()  # the sequence that it goes into has the failure now, as after a `Replay`
+            yield piece.error
+        else:
+            yield piece

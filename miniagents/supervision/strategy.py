@@ -22,6 +22,11 @@ class Strategy:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> from miniagents.supervision import DEFAULT_SUPERVISION, Strategy
+        >>> isinstance(OneForAll(max_restarts=3), Strategy), DEFAULT_SUPERVISION.max_restarts
+        (True, None)
     """
 
     max_restarts: int | None = 1

@@ -1,9 +1,11 @@
 """The system: how it ends, whom it tells, signals, services, and which one is the current one."""
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -167,6 +169,27 @@ def test_a_handler_of_the_programs_own_for_sigterm_is_called_when_the_system_has
     assert (process.returncode, errors) == (1, "own handler\n")
 
 
+def test_a_process_that_its_own_signal_does_not_kill_ends_with_the_status_of_the_signal() -> None:
+    # The first process of a container is such a process. Here the signal is blocked when the system has stopped.
+    program = _PROGRAM.replace(
+        "await asyncio.sleep(60)",
+        "try: await asyncio.sleep(60)\n    finally: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+    )
+    command = [sys.executable, "-c", f"import signal\n{program}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != "ready\n":
+                pass
+            process.terminate()
+            rest, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert rest.splitlines() == ["b stopped", "a stopped"]
+    assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_system_in_order_and_the_process_with_the_usual_status(number: signal.Signals) -> None:
     command = [sys.executable, "-c", _PROGRAM]
@@ -193,6 +216,25 @@ def test_run_gives_back_what_the_program_returned() -> None:
         return (await MiniAgents.get_current().spawn(Counter, start=3).ask(Read())).value
 
     assert MiniAgents().run(main()) == 3
+
+
+async def test_run_says_in_one_line_what_to_do_where_a_loop_runs_already() -> None:
+    async def main() -> None:
+        pass
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(
+            RuntimeError, match=r"^MiniAgents\.run\(\) starts .*: write `async with MiniAgents\(\):`, and"
+        ):
+            MiniAgents().run(main())
+        with pytest.raises(RuntimeError, match=r"^MiniAgents\.run\(\) starts "):
+            MiniAgents().run_agent(_hello, "World")
+        with pytest.raises(RuntimeError, match=r"^ActorSystem\.run\(\) starts "):
+            ActorSystem().run(main())
+        gc.collect()
+
+    assert warned == []
 
 
 def test_run_agent_runs_a_program_that_is_one_call() -> None:

@@ -164,6 +164,18 @@ async def test_a_send_to_a_durable_actor_of_another_node_returns_once_it_is_on_t
         assert all(runtime.nodes.journal.open_works == 0 for runtime in platform.runtimes.values())  # type: ignore[union-attr]
 
 
+async def test_a_system_that_is_left_in_order_logs_no_failure_of_its_durable_actors_on_other_nodes(
+    log: list[Any],
+) -> None:
+    async with cluster() as (system, *_):
+        for node in ("a", "b"):
+            await system.spawn(Keeper, name=node, options=on(node)).send(TextMessage("1"))
+        while len(HANDLED) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+
+    assert [entry for entry in log if entry["log_level"] in ("warning", "error")] == []
+
+
 async def test_after_the_loss_of_its_node_it_is_the_same_actor_and_gets_what_was_not_handled_before_what_is_new() -> (
     None
 ):

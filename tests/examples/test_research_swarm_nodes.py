@@ -1,4 +1,5 @@
-"""The research swarm on three nodes of a real Ray: its citations are those of one process, whatever a node does."""
+"""The research swarm, and the pipeline, on three nodes of a real Ray: the results are those of one process, whatever a
+node does."""
 
 import asyncio
 import os
@@ -13,6 +14,7 @@ import pytest_asyncio
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
 pytest.importorskip("bm25s", reason="bm25s is not installed: pip install 'miniagents[examples]'")
 
+from examples.pipeline.pipeline import Pipeline
 from examples.research_swarm.agents import Finding
 from examples.research_swarm.swarm import Found, Swarm
 from miniagents import ActorInfo, EventKind, InteractionContext, MiniAgents, miniagent
@@ -176,3 +178,23 @@ async def test_a_job_asks_its_model_nothing_twice_although_a_node_is_lost_and_al
 
     assert found == again == of_one_process
     assert len(PROMPTS) == len(set(PROMPTS)) > 1
+
+
+async def test_each_page_of_the_pipeline_is_indexed_once_although_the_process_of_its_parser_is_killed(
+    cluster: tuple[MiniAgents, RayCluster], tmp_path: Path
+) -> None:
+    system, nodes = cluster
+    await asyncio.wait_for(complete(system), 60)
+    names = [f"{number}.md" for number in range(20)]
+    for name in names:
+        (tmp_path / name).write_text(f"# Page {name}\nabout supervision")
+
+    pipeline = await Pipeline.start(system, str(tmp_path))
+    with system.events.subscribe() as events:
+        await pipeline.feed(names[:10])
+        kill_runtime(nodes, "node-2")
+        await pipeline.feed(names[10:])
+        found = await asyncio.wait_for(pipeline.find("supervision", len(names)), 60)
+        await asyncio.wait_for(until_up(events, "node-2"), 40)
+
+    assert found.titles == tuple(sorted(f"Page {name}" for name in names))

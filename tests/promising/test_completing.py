@@ -153,7 +153,7 @@ async def test_lazy_calls_and_coroutines_begin_at_once() -> None:
 
 async def test_what_cannot_be_awaited_is_refused() -> None:
     with pytest.raises(TypeError, match=r"as_completed\(\) waits for promises, not for a list: write as_completed\("):
-        as_completed([Promise()])  # type: ignore[arg-type]
+        as_completed([Promise()])  # type: ignore[call-overload]
 
 
 async def test_the_reader_runs_actors_itself() -> None:

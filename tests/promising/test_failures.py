@@ -16,6 +16,7 @@ from miniagents import (
     Actor,
     ActorContext,
     ChildSpec,
+    ErrorMessage,
     InteractionContext,
     Message,
     MessageSequence,
@@ -312,6 +313,22 @@ async def test_a_failure_is_reported_once_on_whatever_path(path: str, when: str,
     gc.collect()
 
     assert len(reports(log)) == (0 if path in CUT_OFF and when == "as the system ends" else count)
+
+
+@pytest.mark.parametrize("below", [function, streams])
+async def test_a_failure_further_down_that_arrives_as_a_message_is_no_failure_to_report(
+    below: Any, log: list[Any]
+) -> None:
+    @miniagent
+    async def hands_it_on(ctx: InteractionContext) -> None:
+        ctx.reply([below.inquire(), below.inquire()])  # the second one has ended when it is its turn
+
+    async with MiniAgents():
+        replies = await hands_it_on.inquire(errors_as_messages=True)
+    gc.collect()
+
+    assert sum(isinstance(message, ErrorMessage) for message in replies) == 2
+    assert reports(log) == []
 
 
 @pytest.mark.parametrize("how", ["kill", "stop", "cancel", "deadline", "the system"])

@@ -31,6 +31,15 @@ class Timer:
         message: The message.
         repeats: Whether it comes again, each time after as many seconds.
         sender: Whose message it is; None for one from outside.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     timer = system.schedule(60.0, system.spawn(Idle), TextMessage("wake up"))
+        ...     timer.cancel()
+        ...     print(timer.waits)
+        False
     """
 
     __slots__ = ("_cell", "_every", "_handle", "_message", "_sender", "_sending", "_tick", "_timers")

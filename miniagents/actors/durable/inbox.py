@@ -23,6 +23,7 @@ from miniagents.errors import (
     DroppedError,
     MessageDeadError,
     MessageIdConflictError,
+    NodeLostError,
 )
 from miniagents.journal.encoding import encoded, kind_of, waiting_mail
 from miniagents.journal.journal import Journal
@@ -423,8 +424,15 @@ class JournalInbox:
         if self._unwritten:
             self._acknowledge_again()
         if self._has_begun:
-            self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
+            self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._rested)
         self._closed(self)
+
+    def _rested(self, written: "asyncio.Future[Any]") -> None:
+        """Log an end that was not written. A node that ends hears no answer of the driver any more: that is no failure
+        where the end was in order, and is logged as the loss of the node otherwise."""
+        error = None if written.cancelled() else written.exception()
+        if error is not None and not isinstance(error.__cause__, NodeLostError):
+            self._log_unwritten(written)
 
 
 def _ending_of(ask: Ask[Any]) -> object:

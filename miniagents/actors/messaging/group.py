@@ -11,6 +11,19 @@ class Group:
 
     Args:
         name: Its name.
+
+    Example:
+        >>> class Searcher(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         print(message)
+        >>> async with ActorSystem() as system:
+        ...     searchers = system.group("searchers")
+        ...     for _ in range(2):
+        ...         searchers.join(system.spawn(Searcher))
+        ...     print(searchers.broadcast(TextMessage("look for tea")))
+        2
+        look for tea
+        look for tea
     """
 
     __slots__ = ("_members", "name")

@@ -36,19 +36,33 @@ class EventKind(enum.Enum):
     """
 
     SPAWN = "spawn"
+    """An actor was started for the first time."""
     STOP = "stop"
+    """An actor ended, and is not started again."""
     CRASH = "crash"
+    """A handler or hook of an actor failed, or a call of an agent."""
     RESTART = "restart"
+    """A fresh instance of an actor has started behind its mailbox."""
     ESCALATION = "escalation"
+    """An actor or a supervisor needed too many restarts and gave up. Its parent decides what happens."""
     DEAD_LETTER = "dead_letter"
+    """A message reached nobody. `detail` is the `DeadLetter`."""
     HANG = "hang"
+    """A handler or a call ran for longer than its `handler_timeout`, and is cancelled."""
     DEADLOCK = "deadlock"
+    """An await would have closed a cycle of waiting actors, and failed. `ring` is the cycle."""
     INTERACTION_STARTED = "interaction_started"
+    """A call of an agent began. `detail` is its id."""
     INTERACTION_ENDED = "interaction_ended"
+    """A call of an agent ended. `tokens`, `cost` and `error` are those of the call itself."""
     SLOWED = "slowed"
+    """A rate limit was lowered, since a provider asked for it."""
     NODE_UP = "node_up"
+    """A node of the cluster has joined. `path` is its name."""
     NODE_LOST = "node_lost"
+    """A node of the cluster is lost. `path` is its name, `detail` the cause."""
     OBSERVER_FAILED = "observer_failed"
+    """A hook of an observer raised. `detail` is the name of the hook."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -195,6 +209,15 @@ class Events:
 
     Args:
         place: The system.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         ref = system.spawn(Idle, name="idle")
+        ...         print((await anext(events)).path)
+        /idle
     """
 
     def __init__(self, place: Place) -> None:

@@ -28,6 +28,14 @@ class ChildInfo(msgspec.Struct, frozen=True):
         ref: The child; None if it does not run, "restarting" if it is about to be restarted.
         kind: The kind of the child, "worker" or "supervisor".
         restart: The restart type.
+
+    Example:
+        >>> class Worker(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     team = await system.supervise(Supervisor("team", children=[ChildSpec("worker", Worker)]))
+        ...     print([(child.id, child.kind) for child in await team.which_children()])
+        [('worker', 'worker')]
     """
 
     id: str | None
@@ -44,6 +52,14 @@ class ChildCounts(msgspec.Struct, frozen=True):
         active: The number of children that run.
         supervisors: The number of specifications of supervisors; under `SimpleOneForOne`, of supervisors.
         workers: The same number for all other children.
+
+    Example:
+        >>> class Worker(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     team = await system.supervise(Supervisor("team", children=[ChildSpec("worker", Worker)]))
+        ...     print((await team.count_children()).workers)
+        1
     """
 
     specs: int

@@ -1,7 +1,7 @@
 """`Telemetry`: the observer that records spans and metrics with OpenTelemetry."""
 
-import importlib.metadata
 import os
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -60,7 +60,7 @@ class Telemetry(Observer):
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        version = importlib.metadata.version("miniagents")
+        version: str = sys.modules["miniagents"].__version__  # that of the code, also where nothing was installed
         self._system = system
         self._tracer = trace.get_tracer("miniagents", version, tracer_provider)
         self.instruments = instruments_of(meter_provider, version)

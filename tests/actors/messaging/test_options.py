@@ -164,7 +164,7 @@ async def test_what_spawn_takes_for_itself_is_checked() -> None:
 async def test_options_of_the_wrong_kind_are_a_start_that_fails() -> None:
     async with MiniAgents() as system:
         for child in (Counter, miniagent(parrot)):
-            spec = ChildSpec("a", child, options=5)
+            spec = ChildSpec("a", child, options=5)  # type: ignore[arg-type]
             with pytest.raises(StartError, match=r"'a' did not start: .* options= must be a SpawnOptions or None"):
                 await system.supervise(Supervisor("s", children=[spec]))
 
@@ -314,7 +314,7 @@ async def test_an_agent_in_the_place_of_an_actor_is_told_where_it_belongs() -> N
         with pytest.raises(InvalidOptionError, match="an actor is a subclass of Actor, not <MiniAgent parrot>"):
             system.spawn(miniagent(parrot))
         with pytest.raises(AgentArgumentError, match="takes no argument 'x'"):
-            system.spawn(Counter, x=1)
+            system.spawn(Counter, x=1)  # type: ignore[call-overload]
 
 
 def test_a_program_that_was_not_called_is_told_so() -> None:

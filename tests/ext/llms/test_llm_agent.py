@@ -263,8 +263,8 @@ async def test_embeddings_of_each_message_or_of_all_together(fake_provider: Fake
         two = await agent.inquire(["a", "b"], batch_mode=True)
     assert fake_provider.exchanges[0].body["input"] == ["a\n\nb"]
     assert (len(one), len(two)) == (1, 2)
-    assert len(two[0].embedding) == 8  # type: ignore[attr-defined]
-    assert two[0].model == "text-embedding-3-small"  # type: ignore[attr-defined]
+    assert len(two[0].embedding) == 8
+    assert two[0].model == "text-embedding-3-small"
 
 
 async def test_a_client_of_the_users_own_is_used_and_left_open(fake_provider: FakeProvider) -> None:

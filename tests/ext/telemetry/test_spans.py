@@ -1,6 +1,7 @@
 """Spans: which there are, whose children they are, and what they say."""
 
 import asyncio
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
+import miniagents
 from miniagents import (
     Actor,
     ActorContext,
@@ -70,6 +72,22 @@ async def sleeping(ctx: InteractionContext) -> None:
 def add(a: int, b: int) -> int:
     """Adds."""
     return a + b
+
+
+async def test_spans_name_the_version_of_the_code_also_where_no_package_is_installed(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_installed(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", not_installed)
+    async with MiniAgents() as system:
+        seen.instrument(system)
+        await writer.inquire("x")
+
+    (span,) = seen.spans
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.version == miniagents.__version__
 
 
 async def test_a_trace_crosses_three_agents_and_a_lean_actor(seen: Seen) -> None:

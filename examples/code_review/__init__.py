@@ -1,0 +1,1 @@
+"""A crew reviews a repository over MCP: a reviewer for each kind of fault, and an editor who merges what they find."""
