@@ -1,5 +1,6 @@
 """The site of the documentation: it builds without a warning, reaches nothing outside, and its links lead somewhere."""
 
+import fcntl
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -15,8 +18,16 @@ import pytest
 pytest.importorskip("material", reason="the site is built by mkdocs-material (extra `docs`)")
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings (extra `docs`)")
 
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from website import diagrams
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LOADED = {"src", "srcset", "poster", "data"}
 """The attributes by which an element loads an address; a link is only followed by a click."""
@@ -59,12 +70,23 @@ class Html(HTMLParser):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "site"
+    with (shared / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first worker builds, and the others wait for it
+        if not folder.exists():
+            build(folder)
     return folder
+
+
+def build(folder: Path) -> None:
+    unfinished = folder.with_suffix(".unfinished")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(unfinished)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    unfinished.rename(folder)
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +162,30 @@ def test_a_link_to_a_file_of_the_repository_leads_to_a_page_that_shows_it(site: 
 
     assert "../repository/miniagents/promising/promise.py.html" in links
     assert "class" in (site / "repository/miniagents/promising/promise.py.html").read_text()
+
+
+def test_a_diagram_that_has_a_picture_is_shown_as_a_picture_and_another_one_as_text() -> None:
+    page, config = cast(Page, SimpleNamespace(url="contributing/page.html")), MkDocsConfig()
+    known, new = "flowchart TD\n  a --> b\n", "flowchart TD\n  b --> c\n"
+    files = Files([File(diagrams.name_of(known), "docs", "site", use_directory_urls=False)])
+
+    shown = diagrams.on_page_markdown(f"```mermaid\n{known}```\n\n```mermaid\n{new}```\n", page, config, files)
+
+    assert f'src="../{diagrams.name_of(known)}">\n\n```mermaid\n{new}```\n' in shown
+    assert known not in shown
+
+
+def test_a_picture_in_two_colours_follows_the_colours_of_the_site(pages: dict[str, Html]) -> None:
+    assert {"images/observer-dark.webp", "images/observer-light.webp"} <= set(pages["index.html"].loads)
+    assert {"only-dark", "only-light"} <= pages["index.html"].classes
+
+
+def test_the_name_of_a_test_leads_to_the_file_of_the_test(site: Path, pages: dict[str, Html]) -> None:
+    links = pages["guarantees.html"].links
+
+    assert "repository/tests/supervision/test_supervisor_suite.py.txt" in links
+    text = (site / "repository/tests/supervision/test_supervisor_suite.py.txt").read_text()
+    assert "def test_children_are_administered_with_otps_answers_and_errors" in text
 
 
 def test_the_pages_of_a_folder_stand_in_the_order_of_its_index(pages: dict[str, Html]) -> None:

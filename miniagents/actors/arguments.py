@@ -43,6 +43,28 @@ def merged(arguments: Mapping[str, Any], kwargs: Mapping[str, Any] | None) -> Ma
     return {**arguments, **kwargs}
 
 
+def by_name(actor: Any, args: Iterable[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an actor's constructor by name, those that were given by position first.
+
+    Raises:
+        AgentArgumentError: The actor is no class, its constructor takes fewer arguments by position, or an argument was
+            given twice.
+    """
+    given = tuple(args)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
+    taken = inspect.signature(actor).parameters.values() if isinstance(actor, type) else ()
+    names = [parameter.name for parameter in taken if parameter.kind in kinds]
+    shown = getattr(actor, "__name__", repr(actor))
+    if len(given) > len(names):
+        raise AgentArgumentError(
+            f"{shown}: takes {len(names)} arguments by position, not {len(given)}; give the others by name"
+        )
+    positional = dict(zip(names, given, strict=False))
+    if twice := sorted(positional.keys() & arguments.keys()):
+        raise AgentArgumentError(f"{shown}: the argument {twice[0]!r} was given by position and by name; give it once")
+    return {**positional, **arguments}
+
+
 def check_names(actor: type, given: Iterable[str]) -> None:
     """Check that the constructor of an actor takes arguments of these names.
 

@@ -35,9 +35,10 @@ class System(Protocol):
 def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None = None) -> T:
     """Run `main` inside `system`, on uvloop where it is there.
 
-    Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
-    the same and then ends the process as the signal would have, or calls the handler that the program has for it. If
-    `main` swallows that for longer than the system's `grace`, it is abandoned.
+    Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`. SIGTERM does
+    the same and then ends the process as the signal would have, or calls the handler that the program has for it. The
+    first process of a container, which its own signal does not kill, ends with the status 143. If `main` swallows the
+    cancellation for longer than the system's `grace`, it is abandoned.
 
     Args:
         system: The system.
@@ -99,6 +100,9 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
             # A handler of the program's own ends it; the loop has replaced it for the run.
             signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
+            if not callable(before):
+                # It still runs: the first process of a container is not killed by its own signal.
+                raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
         if not has_begun and iscoroutine(main):

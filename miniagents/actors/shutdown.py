@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from miniagents.actors.cells.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.cells.root import RootCell
@@ -124,14 +124,6 @@ class StoppableSystem(PromisingContext):
         if error is not failure:
             failure.add_note(f"the body of `async with` failed meanwhile: {error!r}")
             raise failure from error
-
-    if not TYPE_CHECKING:  # `with` is an error to type checkers, too
-
-        def __enter__(self) -> NoReturn:
-            raise TypeError(f"system {self.name!r}: is entered with `async with`, not `with`")
-
-        def __exit__(self, *_: object) -> None:
-            """Exist, since Python looks for both methods before it calls the first one."""
 
     def terminated(self) -> Promise[StopReason | BaseException]:
         """The promise of its end: `StopReason.NORMAL`, or the error that ended it."""

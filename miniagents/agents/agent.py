@@ -19,10 +19,11 @@ from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.misuse import Misused
 from miniagents.errors import AgentArgumentError
 from miniagents.messages import EMPTY, FrozenDict
+from miniagents.messages.message import MessageT_co
 from miniagents.promising.scope import get_scope
 from miniagents.supervision.checking import check_kind, check_name
 
-A = TypeVar("A", bound="MiniAgent")
+A = TypeVar("A", bound="MiniAgent[Any]")
 
 FORK_PASSIVATE_AFTER = 60.0
 """Seconds without a call after which an agent made by `fork` gives its memory back."""
@@ -75,7 +76,7 @@ def _no_instance() -> None:
     """Make nothing: an agent that is a function has no instance."""
 
 
-class MiniAgent(Misused, CallTarget):
+class MiniAgent(Misused, CallTarget[MessageT_co]):
     """An agent, as a value. It belongs to no system, and may be called in one system after the other.
 
     `@miniagent` makes agents. Two agents are equal when they are made of the same function or class, with the same
@@ -123,7 +124,7 @@ class MiniAgent(Misused, CallTarget):
     """The names of arguments by which the journal does not tell calls apart: they change no answer."""
 
     if TYPE_CHECKING:
-        _reference: AgentRef  # see `Spawnable`
+        _reference: AgentRef[MessageT_co]  # see `Spawnable`
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class MiniAgent(Misused, CallTarget):
         self.as_trace = (self,)
         self.__name__ = self.alias
 
-    def called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent[MessageT_co]":
         return self
 
     def _called_cell(self) -> ServingCell[Any]:

@@ -16,10 +16,11 @@ from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import MessageSequencePromise
+from miniagents.messages.message import MessageT_co
 from miniagents.supervision import Pool, Routing
 
 
-class AgentPoolRef(CallTarget, SupervisorRef):
+class AgentPoolRef(CallTarget[MessageT_co], SupervisorRef):
     """The reference of a pool of agents: a `SupervisorRef` that can be called, too. The member that routing chooses
     serves the call.
 
@@ -35,8 +36,8 @@ class AgentPoolRef(CallTarget, SupervisorRef):
 
     __slots__ = ()
 
-    def called_agent(self) -> MiniAgent:
-        agent: MiniAgent = self._called_cell().agent
+    def called_agent(self) -> MiniAgent[MessageT_co]:
+        agent: MiniAgent[Any] = self._called_cell().agent
         return agent
 
     def _called_cell(self) -> ServingCell[Interaction]:

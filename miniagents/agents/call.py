@@ -3,12 +3,13 @@
 import contextvars
 from collections.abc import Mapping
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from miniagents.agents.call_tree import CallNode
 from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
+from miniagents.messages.message import MessageT_co
 from miniagents.promising.scope import get_scope, get_work, started
 from miniagents.supervision.checking import check_seconds
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from miniagents.agents.interaction import Interaction
 
 
-class AgentCall:
+class AgentCall(Generic[MessageT_co]):
     """One call of an agent: messages go in as long as it is open, replies come out meanwhile.
 
     `finish()` and `reply_sequence()` finish the call, and so does the end of the agent that made it.
@@ -69,7 +70,7 @@ class AgentCall:
         """True if the call takes no more messages. Replies may come all the same."""
         return not self._input.is_open
 
-    def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":
+    def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> Self:
         """Send something to the agent.
 
         Args:
@@ -82,11 +83,11 @@ class AgentCall:
         self._input.send(messages, out_of_order=out_of_order)
         return self
 
-    def send_out_of_order(self, messages: Sendable) -> "AgentCall":
+    def send_out_of_order(self, messages: Sendable) -> Self:
         """Send something that is delivered as it becomes ready, whatever was sent before."""
         return self.send_message(messages, out_of_order=True)
 
-    def reply_sequence(self, *, finish_call: bool = True) -> MessageSequencePromise:
+    def reply_sequence(self, *, finish_call: bool = True) -> MessageSequencePromise[MessageT_co]:
         """Return the promise of the replies.
 
         Args:
@@ -96,7 +97,7 @@ class AgentCall:
             self.finish()
         return self._interaction.replies
 
-    def finish(self) -> "AgentCall":
+    def finish(self) -> Self:
         """Send no more messages. Finishing again is harmless."""
         self._owner.closed(self)
         self._input.close()

@@ -41,7 +41,7 @@ def inquire_once(
     message_id: str,
     timeout: float | None,
     errors_as_messages: bool | None,
-) -> MessageSequencePromise:
+) -> MessageSequencePromise[Any]:
     """Call an agent under a message id; see `CallTarget.inquire`.
 
     Raises:

@@ -1,20 +1,21 @@
 """`CallTarget`: the calling side of an agent, and of the reference of a spawned one."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from miniagents.actors import ActorRef
 from miniagents.agents.call import AgentCall, new_interaction, put_off
 from miniagents.agents.call_once import inquire_once
 from miniagents.agents.host import ServingCell
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
+from miniagents.messages.message import MessageT_co
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
     from miniagents.agents.interaction import Interaction
 
 
-class CallTarget:
+class CallTarget(Generic[MessageT_co]):
     """The base of all that can be called with messages and answers with messages.
 
     A call takes one of two ways. A function agent has no instance, so its calls run concurrently, each on a worker of
@@ -36,7 +37,7 @@ class CallTarget:
         message_id: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: object,
-    ) -> MessageSequencePromise:
+    ) -> MessageSequencePromise[MessageT_co]:
         """Send messages to the agent and promise its replies.
 
         Args:
@@ -89,7 +90,7 @@ class CallTarget:
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: object,
-    ) -> AgentCall:
+    ) -> AgentCall[MessageT_co]:
         """Begin a call whose messages are sent bit by bit, while replies may come already (full duplex).
 
         The arguments are those of `inquire`.
@@ -109,7 +110,7 @@ class CallTarget:
         """
         self._called_cell().check_ready()
 
-    def called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent[MessageT_co]":
         raise NotImplementedError
 
     def _called_cell(self) -> "ServingCell[Interaction]":
@@ -117,7 +118,7 @@ class CallTarget:
         raise NotImplementedError
 
 
-class AgentRef(CallTarget, ActorRef):
+class AgentRef(CallTarget[MessageT_co], ActorRef):
     """The reference of an agent: an `ActorRef` that can be called, too.
 
     Example:
@@ -132,7 +133,7 @@ class AgentRef(CallTarget, ActorRef):
 
     __slots__ = ()
 
-    def called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent[MessageT_co]":
         return self._called_cell().agent  # type: ignore[no-any-return]
 
     def _called_cell(self) -> Any:

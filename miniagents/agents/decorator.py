@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, Protocol, overload
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ParamSpec, Protocol, TypeAlias, overload
 
 from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
 from miniagents.agents.agent import AgentOptions, MiniAgent
@@ -13,18 +13,22 @@ from miniagents.supervision.checking import check_count, check_exceptions
 
 P = ParamSpec("P")
 
+_Running: TypeAlias = Coroutine[Any, Any, Any]
+_Code: TypeAlias = Callable[..., _Running | Callable[..., _Running]]
+"""An async function, or a class with an async `__call__`, as type checkers see it."""
+
 
 class _Decorator(Protocol[P]):
-    """A decorator that is used bare, or with options."""
+    """A decorator that is used bare or with options, or called with the code and options."""
 
     @overload
-    def __call__(self, wrapped: Callable[..., Any], /) -> MiniAgent: ...  # type: ignore[overload-overlap]  # no options
+    def __call__(self, wrapped: _Code, /, *args: P.args, **options: P.kwargs) -> MiniAgent: ...
 
     @overload
-    def __call__(self, *args: P.args, **options: P.kwargs) -> Callable[[Callable[..., Any]], MiniAgent]: ...
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Callable[[_Code], MiniAgent]: ...
 
 
-def _usable_bare(with_options: Callable[P, Callable[[Callable[..., Any]], MiniAgent]]) -> _Decorator[P]:
+def _usable_bare(with_options: Callable[P, Callable[[_Code], MiniAgent]]) -> _Decorator[P]:
     """Let a decorator that takes options be used without them and without parentheses, too."""
 
     @functools.wraps(with_options)
@@ -55,13 +59,16 @@ def miniagent(
     non_freezable_kwargs: Mapping[str, Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
     **arguments: object,
-) -> Callable[[Callable[..., Any]], MiniAgent]:
+) -> Callable[[_Code], MiniAgent]:
     """Turn an async function, or a class with an async `__call__`, into an agent.
 
     The calls of a function run concurrently. A class has one instance, which lives across calls and serves them one at
     a time: `__init__(**arguments)` is called once, `__call__(ctx, **arguments)` for each call.
 
-    Use it bare (`@miniagent`) or with options (`@miniagent(alias="Parrot")`).
+    Decorate a function, with options or without (`@miniagent(alias="Parrot")`, `@miniagent`). Call `miniagent` with a
+    class: `cart = miniagent(Cart)`, `cart = miniagent(Cart, durable=True)`. Then the class is still a class, and the
+    agent has a name of its own. A class can be decorated, too; but mypy ignores the decorators of classes, and does not
+    see that the name stands for an agent.
 
     Args:
         alias: The name of the agent; by default that of the function or class.
@@ -97,9 +104,19 @@ def miniagent(
         ...         ctx.reply(f"{await promise}!")
         >>> parrot.alias, parrot.description
         ('Parrot', 'Repeats loudly.')
+        >>> class Counter:
+        ...     def __init__(self, start: int = 0) -> None:
+        ...         self.calls = start
+        ...     async def __call__(self, ctx: InteractionContext) -> None:
+        ...         self.calls += 1
+        ...         ctx.reply(f"call {self.calls}")
+        >>> counter = miniagent(Counter, start=10)
+        >>> async with MiniAgents():
+        ...     print(await counter.inquire())
+        call 11
     """
 
-    def decorate(target: Callable[..., Any]) -> MiniAgent:
+    def decorate(target: Any) -> MiniAgent:
         is_class = isinstance(target, type)
         function = getattr(target, "__call__", None) if is_class else target  # noqa: B004 - it is looked at, not called
         if not inspect.iscoroutinefunction(function):

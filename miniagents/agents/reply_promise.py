@@ -54,7 +54,7 @@ class Replier(Protocol):
 CallT = TypeVar("CallT", bound=Replier)
 
 
-class ReplyPromise(MessageSequencePromise, Generic[CallT]):
+class ReplyPromise(MessageSequencePromise[Any], Generic[CallT]):
     """The promise of an agent's replies. Cancelling it cancels the call, and all calls below that.
 
     Args:

@@ -13,9 +13,13 @@ from miniagents.messages import (
     MessageSequencePromise,
     Sendable,
     TextMessage,
+    error_text,
 )
 from miniagents.promising import Promise
 from miniagents.promising.failures import log_failure
+
+_CAUSE = 300
+"""The length of the text of an error, in characters, in the note about the call that failed."""
 
 _ENDS = (PromiseCancelledError, ActorStoppedError, DeadlineExceededError)
 
@@ -116,7 +120,11 @@ class ReplyingCall(QueuedCall):
         return error
 
     def mark(self, error: BaseException) -> None:
-        """Add the agent trace to an error, unless it has one: the agents that it came through."""
+        """Add the agents that it came through to an error, and which call of which agent failed, unless it has them.
+
+        Python prints these notes below the text of the error, so the call and its cause are the last line of a program
+        that ends by it.
+        """
         if not hasattr(error, "agent_trace"):
             names = tuple(agent.alias for agent in self.agent_trace)
             try:
@@ -124,6 +132,8 @@ class ReplyingCall(QueuedCall):
             except AttributeError:
                 return
             error.add_note(f"agent trace: {' <- '.join(names)}")
+            cause = error_text(error).partition("\n")[0]
+            error.add_note(f"{self.path}, interaction {self.id}, failed: {cause[:_CAUSE]}")
 
     def ends_with_its_caller(self, error: BaseException) -> bool:
         """Return True if an error only says that the calling call ended, which that call's own promise tells."""

@@ -8,7 +8,7 @@ import concurrent.futures
 import importlib
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors import Actor, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from miniagents.journal import Job, Journal
     from miniagents.journal.changes import JobChanges
     from miniagents.journal.pending_wait import PendingWait
+
+M = TypeVar("M", bound=Message)
 
 _AGENTS = "agents"
 
@@ -145,7 +147,7 @@ class MiniAgents(AgentHost):
 
     # Agents
 
-    def run_agent(self, agent: MiniAgent, messages: Sendable | None = None, **arguments: Any) -> Messages:
+    def run_agent(self, agent: MiniAgent[M], messages: Sendable | None = None, **arguments: Any) -> Messages[M]:
         """Run a program that is one call of an agent, as `run` does.
 
         Args:
@@ -157,13 +159,13 @@ class MiniAgents(AgentHost):
             The replies.
         """
 
-        async def main() -> Messages:
+        async def main() -> Messages[M]:
             return await agent.bind(self).inquire(messages, **arguments)
 
         return self.run(main())
 
     @overload
-    async def pool(self, actor: MiniAgent, *, size: int, **options: Unpack[PoolOptions]) -> AgentPoolRef: ...
+    async def pool(self, actor: MiniAgent[M], *, size: int, **options: Unpack[PoolOptions]) -> AgentPoolRef[M]: ...
 
     @overload
     async def pool(self, actor: type[Actor], *, size: int, **options: Unpack[PoolOptions]) -> SupervisorRef: ...

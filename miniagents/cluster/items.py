@@ -138,12 +138,12 @@ def error_from_wire(data: Any, callers: Iterable[str] = ()) -> BaseException:
     error = value_from_wire(wire)
     if not isinstance(error, BaseException):
         raise DecodeError(f"a {type(error).__name__} where an exception should be")
-    for note in notes:
-        error.add_note(str(note))
     if agents:
         names = (*map(str, agents), *callers)
         error.agent_trace = names  # type: ignore[attr-defined]  # as a call marks it
         error.add_note(_agent_trace(names))
+    for note in notes:
+        error.add_note(str(note))
     return error
 
 

@@ -7,10 +7,12 @@ this package; they travel as their fields.
 import dataclasses
 import enum
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
+from miniagents.agents.durable.finding import agent_of
 from miniagents.cluster import items
 from miniagents.errors import DecodeError, NotSendableError
 from miniagents.messages import FrozenDict, freeze
@@ -92,9 +94,10 @@ def factory_from_wire(data: Any) -> tuple[Any, dict[str, Any]]:
     value, arguments = named(name), dict(items.value_from_wire(wire))
     if alias is None:
         return value, arguments
-    if not isinstance(value, MiniAgent):
+    agent = value if isinstance(value, MiniAgent) else agent_of(value, alias, sys.modules.get(value.__module__))
+    if agent is None:
         raise DecodeError(f"{name!r} is no agent on this node")
-    return value.fork(alias=alias, options=value.options.spawn, kwargs=arguments), {}
+    return agent.fork(alias=alias, options=agent.options.spawn, kwargs=arguments), {}
 
 
 def options_to_wire(value: Any, path: str) -> Any:

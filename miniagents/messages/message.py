@@ -5,7 +5,7 @@ The two stand in one module because a message makes its promise, and a promise m
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -21,6 +21,14 @@ from miniagents.promising import StreamAppender, StreamedPromise
 from miniagents.promising.promise import NO_VALUE
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Message")
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault  # that of `typing` knows `default=` from 3.13 on
+
+    MessageT_co = TypeVarWithDefault("MessageT_co", bound="Message", default="Message", covariant=True)
+else:
+    MessageT_co = TypeVar("MessageT_co", covariant=True)
 
 MessageTokenStreamer: TypeAlias = Callable[[dict[str, Any]], AsyncIterator[Any]] | StreamAppender[Any]
 """The source of the tokens of a message: an async generator function or an appender. The function gets a dict for
@@ -109,7 +117,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     """Like `hash_key`, but without metadata, at every depth."""
 
     @property
-    def as_promise(self) -> "MessagePromise":
+    def as_promise(self) -> "MessagePromise[Self]":
         """Return a promise that has resolved to this message."""
         return MessagePromise(prefill_message=self)
 
@@ -120,7 +128,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         message_token_streamer: MessageTokenStreamer | None = None,
         start_soon: bool = True,
         **known_beforehand: Any,
-    ) -> "MessagePromise":
+    ) -> "MessagePromise[Self]":
         """Make a promise of a message of this class.
 
         Args:
@@ -207,7 +215,7 @@ class TextMessage(Message):
         message_token_streamer: MessageTokenStreamer | None = None,
         start_soon: bool = True,
         **known_beforehand: Any,
-    ) -> "MessagePromise":
+    ) -> "MessagePromise[Self]":
         """Make a promise of a text: of `content` if it is there already, or of the source of its tokens.
 
         Args:
@@ -236,7 +244,7 @@ class TextMessage(Message):
         return self.content or ""
 
 
-class MessagePromise(StreamedPromise[Token, Message]):
+class MessagePromise(StreamedPromise[Token, MessageT_co]):
     """A promise of a message. Iterate over it for the tokens, await it for the message.
 
     Args:
@@ -281,7 +289,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
         self,
         *,
         message_token_streamer: MessageTokenStreamer | None = None,
-        prefill_message: Message | None = None,
+        prefill_message: MessageT_co | None = None,
         message_class: type[Message] = TextMessage,
         start_soon: bool = True,
         **known_beforehand: Any,
@@ -316,11 +324,11 @@ class MessagePromise(StreamedPromise[Token, Message]):
         super().__init__(streamer, start_soon=start_soon)
 
     @classmethod
-    def of(cls, message: Message) -> "MessagePromise":
+    def of(cls, message: M) -> "MessagePromise[M]":
         """Return a promise that has resolved to `message`."""
-        promise = cls.__new__(cls)
+        promise: Any = cls.__new__(cls)
         cls._prefill(promise, message)
-        return promise
+        return promise  # type: ignore[no-any-return]
 
     def _prefill(self, message: Message) -> None:
         # What the constructors of the bases do, written out: there is one such promise for each message that is sent
@@ -350,8 +358,9 @@ class MessagePromise(StreamedPromise[Token, Message]):
             )
         return str(self.result())
 
-    def _assembled(self, pieces: Sequence[Token]) -> Message:
-        return self.message_class.tokens_to_message(pieces, **{**self._late, **self.known_beforehand})
+    def _assembled(self, pieces: Sequence[Token]) -> MessageT_co:
+        message: Any = self.message_class.tokens_to_message(pieces, **{**self._late, **self.known_beforehand})
+        return message  # type: ignore[no-any-return]
 
     def _settled(self) -> None:
         scope, message = self._scope, self.settled_value
@@ -395,8 +404,8 @@ class _Late:
 
 
 def promise_of(
-    cls: type[Message], streamer: MessageTokenStreamer | None, known_beforehand: dict[str, Any], *, start_soon: bool
-) -> MessagePromise:
+    cls: type[M], streamer: MessageTokenStreamer | None, known_beforehand: dict[str, Any], *, start_soon: bool
+) -> MessagePromise[M]:
     """Make a promise of a streamer, or of fields that are all there: see `Message.promise`."""
     if streamer is None:
         fields, metadata = split_fields(cls, known_beforehand)

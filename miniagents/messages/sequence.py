@@ -6,11 +6,11 @@ public methods of the same concept.
 
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.message import Message, MessagePromise, TextMessage
+from miniagents.messages.message import Message, MessagePromise, MessageT_co, TextMessage
 from miniagents.messages.promises import SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
 from miniagents.messages.standard import ErrorMessage
@@ -21,8 +21,10 @@ from miniagents.promising.scope import get_scope, started
 from miniagents.promising.streamed import Failure, Replay
 from miniagents.promising.waits import Held
 
+M = TypeVar("M", bound=Message)
 
-class Messages(tuple[Message, ...]):
+
+class Messages(tuple[MessageT_co, ...]):
     """The messages of a sequence. `str(messages)` joins their texts with blank lines.
 
     Example:
@@ -38,7 +40,7 @@ class Messages(tuple[Message, ...]):
         return "\n\n".join(map(str, self))
 
 
-class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
+class MessageSequencePromise(StreamedPromise[MessagePromise[MessageT_co], Messages[MessageT_co]]):
     """A promise of a sequence. Iterate over it for the promises of the messages, await it for `Messages`.
 
     An exception in the sequence is raised at its place, and the same iterator goes on after it. The promise fails with
@@ -81,15 +83,15 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._awaited = False
 
     @classmethod
-    def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
+    def of_one(cls, message: M, *, errors_as_messages: bool) -> "MessageSequencePromise[M]":
         """Return a promise that has resolved to one message."""
-        promise = cls(errors_as_messages=errors_as_messages)
+        promise: Any = cls(errors_as_messages=errors_as_messages)
         promise.pieces = (MessagePromise.of(message),)
         promise.finished = True
         promise.settled_value = Messages((message,))
-        return promise
+        return promise  # type: ignore[no-any-return]
 
-    def answer(self) -> "MessageSequencePromise":
+    def answer(self) -> "MessageSequencePromise[MessageT_co]":
         """Return the messages that are the answer: all but tool calls and their results, which are `is_aside`.
 
         The messages stream as they come. To cancel the returned promise cancels this one.
@@ -114,7 +116,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             first.result() if isinstance(first, Promise) and first.done() and first.settled_error is None else unknown
         )
 
-    def as_single_text_promise(self, **options: Any) -> MessagePromise:
+    def as_single_text_promise(self, **options: Any) -> MessagePromise[TextMessage]:
         """Join all messages into one text; see `miniagents.as_single_text_promise`."""
         return joined(self, **options)
 
@@ -123,7 +125,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             raise PromiseNotReadyError(f"the text of {self!r} was asked for before it resolved: await it first")
         return str(self.result())
 
-    def __await__(self) -> Generator[Any, Any, Messages]:
+    def __await__(self) -> Generator[Any, Any, Messages[MessageT_co]]:
         self._awaited = True
         return super().__await__()
 
@@ -134,7 +136,8 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def push_error(self, error: BaseException) -> None:
         if self.errors_as_messages and isinstance(error, Exception):
             trace = tuple(getattr(error, "agent_trace", ()))
-            self.push_piece(ErrorMessage.of(error, agent_trace=trace).as_promise)
+            message: Any = ErrorMessage.of(error, agent_trace=trace)  # beside the type of the messages
+            self.push_piece(message.as_promise)
         else:
             super().push_error(error)
 
@@ -188,7 +191,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._complete()
 
 
-class AnswerPromise(MessageSequencePromise):
+class AnswerPromise(MessageSequencePromise[MessageT_co]):
     """The messages of a sequence that are the answer: see `MessageSequencePromise.answer`.
 
     Args:
@@ -200,12 +203,12 @@ class AnswerPromise(MessageSequencePromise):
 
     __slots__ = ("whole",)
 
-    def __init__(self, whole: MessageSequencePromise) -> None:
+    def __init__(self, whole: MessageSequencePromise[MessageT_co]) -> None:
         super().__init__(errors_as_messages=whole.errors_as_messages)
         self.whole = whole
         self.owns(whole)
 
-    def resolve(self, value: Messages) -> bool:
+    def resolve(self, value: Messages[MessageT_co]) -> bool:
         # A reply whose first token was there may have started again since, and call tools now.
         return super().resolve(Messages(message for message in value if not message.is_aside))
 
@@ -219,7 +222,7 @@ def joined(
     start_soon: bool = False,
     message_class: type[TextMessage] = TextMessage,
     **known_beforehand: Any,
-) -> MessagePromise:
+) -> MessagePromise[TextMessage]:
     """Join the messages of a sequence into one text; see `miniagents.as_single_text_promise`."""
 
     async def tokens(late: dict[str, Any]) -> AsyncIterator[Token]:

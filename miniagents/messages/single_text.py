@@ -16,7 +16,7 @@ def as_single_text_promise(
     start_soon: bool = False,
     message_class: type[TextMessage] = TextMessage,
     **known_beforehand: Any,
-) -> MessagePromise:
+) -> MessagePromise[TextMessage]:
     """Join messages into one text, token by token as they come.
 
     Args:

@@ -26,7 +26,7 @@ from miniagents.promising.work import (
     with_one_more,
 )
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class _NoValue:
@@ -46,7 +46,7 @@ _ENDS = (ActorStoppedError, DeadlineExceededError)
 """Errors of work that is not wanted any more: no failure of a program."""
 
 
-class Promise(Generic[T]):
+class Promise(Generic[T_co]):
     """A value that is there later. A promise settles once, with a value or an exception, the same for every awaiter.
 
     Any number of tasks can await it, any number of times. An awaiter that is cancelled does not cancel the work.
@@ -96,15 +96,15 @@ class Promise(Generic[T]):
 
     def __init__(
         self,
-        resolver: "Callable[[Any], Awaitable[T]] | None" = None,
+        resolver: "Callable[[Any], Awaitable[T_co]] | None" = None,
         *,
         start_soon: bool = True,
-        prefill_result: "T | _NoValue" = NO_VALUE,
+        prefill_result: "T_co | _NoValue" = NO_VALUE,
     ) -> None:
         self.settled_value: Any = prefill_result
         self.settled_error: BaseException | None = None
         self.waiters: list[asyncio.Future[None]] | None = None
-        self.callbacks: list[Callable[[Promise[T]], None]] | None = None
+        self.callbacks: list[Callable[[Promise[T_co]], None]] | None = None
         self.producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
         self._unseen: Unseen | None = None
@@ -112,7 +112,7 @@ class Promise(Generic[T]):
         if resolver is not None:
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
-            self._resolver: Callable[[Any], Awaitable[T]] | None = resolver
+            self._resolver: Callable[[Any], Awaitable[T_co]] | None = resolver
             self._scope: Scope | None = get_scope() or PromisingContext.get_current()
             started(self, self._scope)
             if start_soon:
@@ -129,7 +129,7 @@ class Promise(Generic[T]):
         """Return whether the promise has settled."""
         return self.settled_value is not NO_VALUE or self.settled_error is not None
 
-    def result(self) -> T:
+    def result(self) -> T_co:
         """Return the value, or raise the exception that the promise failed with.
 
         Raises:
@@ -158,7 +158,7 @@ class Promise(Generic[T]):
         self.mark_seen()
         return self.settled_error
 
-    def __await__(self) -> Generator[Any, Any, T]:
+    def __await__(self) -> Generator[Any, Any, T_co]:
         while self.settled_value is NO_VALUE and self.settled_error is None:
             if self._resolver is not None and self._task is None:
                 self.start()
@@ -210,7 +210,7 @@ class Promise(Generic[T]):
 
     # The producer's side
 
-    def resolve(self, value: T) -> bool:
+    def resolve(self, value: T_co) -> bool:  # type: ignore[misc]  # only the maker of the promise calls this
         """Settle the promise with a value.
 
         Returns:
@@ -267,7 +267,7 @@ class Promise(Generic[T]):
         self.started_work = None
         self._task = None  # its context leads back to here
 
-    def add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+    def add_done_callback(self, callback: "Callable[[Promise[T_co]], None]") -> None:
         """Call `callback(self)` when the promise settles; at once if it has."""
         if self.done():
             callback(self)
@@ -276,7 +276,7 @@ class Promise(Generic[T]):
         else:
             self.callbacks.append(callback)
 
-    def remove_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+    def remove_done_callback(self, callback: "Callable[[Promise[T_co]], None]") -> None:
         """Take a callback back, once, if it was not called."""
         callbacks = self.callbacks
         if callbacks is not None and callback in callbacks:

@@ -18,7 +18,8 @@ from miniagents.promising.waits import Held, waits
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
-Whole = TypeVar("Whole")
+Piece_co = TypeVar("Piece_co", covariant=True)
+Whole_co = TypeVar("Whole_co", covariant=True)
 
 Tap = Callable[["StreamedPromise[Any, Any]", Any], None]
 """Called with each piece before it is added to a promise (an exception as a `Failure`). May raise to refuse the
@@ -60,7 +61,7 @@ class Feeder(Protocol):
         """Return what holds the promise up: see `Promise.held_by`."""
 
 
-class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
+class StreamedPromise(Promise[Whole_co], Generic[Piece_co, Whole_co]):
     """A promise that is also an async iterable. Every iteration gets all pieces from the first one: those that are
     there at once, and the others as they come.
 
@@ -110,11 +111,11 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
 
     def __init__(
         self,
-        streamer: "Callable[[Any], AsyncIterator[Piece]] | None" = None,
+        streamer: "Callable[[Any], AsyncIterator[Piece_co]] | None" = None,
         *,
-        resolver: "Callable[[Any], Awaitable[Whole]] | None" = None,
-        prefill_pieces: Iterable[Piece] | None = None,
-        prefill_result: "Whole | _NoValue" = NO_VALUE,
+        resolver: "Callable[[Any], Awaitable[Whole_co]] | None" = None,
+        prefill_pieces: Iterable[Piece_co] | None = None,
+        prefill_result: "Whole_co | _NoValue" = NO_VALUE,
         start_soon: bool = True,
         keep: int | None = None,
     ) -> None:
@@ -147,14 +148,14 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
 
     # Iteration
 
-    def __aiter__(self) -> "AsyncIterator[Piece]":
+    def __aiter__(self) -> "AsyncIterator[Piece_co]":
         return Replay(self)
 
-    def __call__(self, *_: object) -> "AsyncIterator[Piece]":
+    def __call__(self, *_: object) -> "AsyncIterator[Piece_co]":
         """Iterate, so that a streamed promise can be the streamer of another one."""
         return self.__aiter__()
 
-    def __await__(self) -> Generator[Any, Any, Whole]:
+    def __await__(self) -> Generator[Any, Any, Whole_co]:
         if self.settled_value is NO_VALUE and self.settled_error is None:
             if self.pause is not _NEVER:  # `want_whole`, written out (benchmark `agent_call`)
                 if self.pause is not None:
@@ -168,7 +169,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
 
     # The producer's side
 
-    def push_piece(self, piece: Piece) -> None:
+    def push_piece(self, piece: Piece_co) -> None:  # type: ignore[misc]  # only the maker of the promise calls this
         """Add a piece. After the end of the stream the piece is thrown away."""
         if self.finished:
             return
@@ -237,7 +238,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         else:
             self.resolve(whole)
 
-    def _assembled(self, pieces: Sequence[Piece]) -> Whole:
+    def _assembled(self, pieces: Sequence[Piece_co]) -> Whole_co:
         """Return the whole that is made of all pieces, none of which is an exception. A hook."""
         return tuple(pieces)  # type: ignore[return-value]
 
@@ -307,7 +308,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         current_work.set(self)
         error: BaseException | None = None
-        pieces: AsyncIterator[Piece] | None = None
+        pieces: AsyncIterator[Piece_co] | None = None
         push, flow = self.push_piece, current_flow.get()
         try:
             pieces = streamer(self)

@@ -4,8 +4,8 @@ The vocabulary and the defaults are those of Erlang/OTP's `supervisor`.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from miniagents.errors import InvalidOptionError
 from miniagents.supervision.checking import check_kind, check_name, check_seconds
@@ -93,6 +93,26 @@ class StopReason(enum.Enum):
     """The actor was killed."""
 
 
+class ChildAgent(Protocol):
+    """An agent, as this module sees it."""
+
+    @property
+    def inquire(self) -> Callable[..., Any]:
+        """Send messages to the agent."""
+
+
+class ChildOptions(Protocol):
+    """The `SpawnOptions` of a child, as this module sees them."""
+
+    @property
+    def supervision(self) -> Strategy | None:
+        """The strategy for the restarts of the child itself."""
+
+    @property
+    def handler_timeout(self) -> float | None:
+        """Seconds that a handler may run; None for no limit."""
+
+
 class ChildSpec:
     """The specification of one child of a supervisor.
 
@@ -122,13 +142,13 @@ class ChildSpec:
     def __init__(
         self,
         id: str,
-        child: Any,
+        child: "Callable[..., Any] | ChildAgent | Supervisor",
         *,
         restart: Restart = Restart.PERMANENT,
         shutdown: float | Shutdown | None = None,
         significant: bool = False,
         kwargs: Mapping[str, Any] | None = None,
-        options: Any = None,
+        options: ChildOptions | None = None,
     ) -> None:
         check_name("ChildSpec(id=)", id)
         if not isinstance(child, Supervisor) and not callable(child) and not hasattr(child, "inquire"):
@@ -149,12 +169,12 @@ class ChildSpec:
         if isinstance(child, Supervisor) and kwargs:
             raise InvalidOptionError(f"ChildSpec {id!r}: a Supervisor takes no kwargs")
         self.id = id
-        self.child = child
+        self.child: Any = child
         self.restart = restart
         self.shutdown = shutdown
         self.significant = significant
         self.kwargs: Mapping[str, Any] = dict(kwargs) if kwargs else {}
-        self.options = options
+        self.options: Any = options
 
     def but(self, **changes: Any) -> "ChildSpec":
         """Return the specification with other values."""

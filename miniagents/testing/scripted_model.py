@@ -2,15 +2,17 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
-from miniagents.agents import MiniAgent
+from miniagents.actors import SpawnOptions
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.blocks import Origin
-from miniagents.ext.llms.llm_agent import LLMAgent
-from miniagents.ext.llms.messages import Usage, text_of
+from miniagents.ext.llms.llm_agent import LLMAgent, Output
+from miniagents.ext.llms.messages import OutputT_co, Usage, text_of
+from miniagents.ext.llms.options import LLMOptions, OptionsBesideOutput
 from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.providers import chat_parts
@@ -112,15 +114,54 @@ async def _connect(access: ConnectionSettings) -> Provider:
     return _ScriptedProvider(script, access.ctx.interaction.path)
 
 
-class _ScriptedAgent(LLMAgent):
+class _Options(LLMOptions, total=False):
+    script: Script
+
+
+class _OptionsBesideOutput(OptionsBesideOutput, total=False):
+    script: Script
+
+
+class ScriptedLLMAgent(LLMAgent[OutputT_co]):
+    """The class of `ScriptedModel`: an LLM agent with one more option, `script=`."""
+
     __slots__ = ()
 
     more_options = frozenset({"script"})
 
+    if TYPE_CHECKING:
 
-ScriptedModel: MiniAgent = llm_agent.fork(
+        @overload  # type: ignore[override]  # it takes more options, and makes an agent of this class
+        def fork(
+            self,
+            *,
+            alias: str | None = None,
+            description: str | None = None,
+            options: SpawnOptions | None = None,
+            non_freezable_kwargs: Mapping[str, Any] | None = None,
+            kwargs: Mapping[str, Any] | None = None,
+            output: type[Output],
+            **arguments: Unpack[_OptionsBesideOutput],
+        ) -> "ScriptedLLMAgent[Output]": ...
+
+        @overload
+        def fork(
+            self,
+            *,
+            alias: str | None = None,
+            description: str | None = None,
+            options: SpawnOptions | None = None,
+            non_freezable_kwargs: Mapping[str, Any] | None = None,
+            kwargs: Mapping[str, Any] | None = None,
+            **arguments: Unpack[_Options],
+        ) -> Self: ...
+
+        def fork(self, **arguments: Any) -> Any: ...
+
+
+ScriptedModel: ScriptedLLMAgent = llm_agent.fork(
     alias="ScriptedModel", description="Answers from a script.", model="scripted", connect=_connect
-).as_kind(_ScriptedAgent)
+).as_kind(ScriptedLLMAgent)
 """An LLM agent that answers from a script, without a network: `ScriptedModel.fork(script=Script("Hello!"))`.
 
 The agent takes the options of all LLM agents (tools, structured output, retries, budgets), and works in virtual time.

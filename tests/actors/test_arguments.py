@@ -19,6 +19,7 @@ from miniagents import (
 )
 from miniagents.errors import AgentArgumentError, NotSendableError, UnhandledMessageError
 from tests.actors.actors import Add, Counter, Read, turns
+from tests.agents.agents import echo
 
 
 class Picky(Actor):
@@ -152,7 +153,7 @@ def test_a_hook_with_a_decorator_around_it_is_taken() -> None:
 async def test_a_wrong_name_of_an_argument_is_told_by_spawn_with_those_that_there_are() -> None:
     class Parent(Picky):
         async def on_start(self, ctx: ActorContext) -> None:
-            ctx.spawn(Counter, strat=1)
+            ctx.spawn(Counter, strat=1)  # type: ignore[call-overload]
 
     class Bare(Actor):
         pass
@@ -165,10 +166,37 @@ async def test_a_wrong_name_of_an_argument_is_told_by_spawn_with_those_that_ther
         with pytest.raises(
             AgentArgumentError, match=r"^Counter: takes no argument 'nmae'; it takes gate, log, start, .* name"
         ):
-            system.spawn(Counter, nmae="x")
+            system.spawn(Counter, nmae="x")  # type: ignore[call-overload]
         with pytest.raises(AgentArgumentError, match=r"^Bare: takes no argument 'nmae'; it takes no arguments"):
-            system.spawn(Bare, nmae="x")
+            system.spawn(Bare, nmae="x")  # type: ignore[call-overload]
         with pytest.raises(AgentArgumentError, match="'strat'"):
             await system.spawn(Parent).started()
         await system.spawn(Any_, nmae="x").started()
         assert system.lookup("/Counter-1") is None
+
+
+class Dated(Actor):
+    def __init__(self, year: int, month: int = 1, *, day: int = 1) -> None:
+        self.date = (year, month, day)
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        return TextMessage(str(self.date))
+
+
+async def test_the_arguments_of_a_constructor_may_be_given_by_position() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Dated, 1815, day=10)
+        named = system.spawn(Dated, 1906, 12, name="named", day=9)
+
+        assert str(await ref.ask(TextMessage("when?"))) == "(1815, 1, 10)"
+        assert str(await named.ask(TextMessage("when?"))) == "(1906, 12, 9)"
+
+
+async def test_arguments_that_cannot_be_given_by_position_are_refused() -> None:
+    async with MiniAgents() as system:
+        with pytest.raises(AgentArgumentError, match="Dated: takes 2 arguments by position, not 3"):
+            system.spawn(Dated, 1815, 12, 10)  # type: ignore[call-overload]
+        with pytest.raises(AgentArgumentError, match="Dated: the argument 'year' was given by position and by name"):
+            system.spawn(Dated, 1815, year=1815)  # type: ignore[arg-type, misc]
+        with pytest.raises(AgentArgumentError, match="echo: takes 0 arguments by position, not 1"):
+            system.spawn(echo, "Hello")  # type: ignore[call-overload]

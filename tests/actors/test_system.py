@@ -74,13 +74,6 @@ async def test_when_a_supervisor_at_the_root_gives_up_the_body_is_cancelled_and_
     assert await system.terminated() is info.value
 
 
-async def test_a_system_in_a_plain_with_says_that_it_takes_async_with() -> None:
-    system: Any = ActorSystem(name="shop")
-    with pytest.raises(TypeError, match="system 'shop': is entered with `async with`, not `with`"), system:
-        pass
-    assert not system.is_running
-
-
 async def test_a_normal_end_is_told_as_normal() -> None:
     async with ActorSystem() as system:
         ended = system.terminated()
@@ -174,6 +167,27 @@ def test_a_handler_of_the_programs_own_for_sigterm_is_called_when_the_system_has
 
     assert rest.splitlines() == ["b stopped", "a stopped"]
     assert (process.returncode, errors) == (1, "own handler\n")
+
+
+def test_a_process_that_its_own_signal_does_not_kill_ends_with_the_status_of_the_signal() -> None:
+    # The first process of a container is such a process. Here the signal is blocked when the system has stopped.
+    program = _PROGRAM.replace(
+        "await asyncio.sleep(60)",
+        "try: await asyncio.sleep(60)\n    finally: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+    )
+    command = [sys.executable, "-c", f"import signal\n{program}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != "ready\n":
+                pass
+            process.terminate()
+            rest, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert rest.splitlines() == ["b stopped", "a stopped"]
+    assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -97,14 +97,14 @@ async def test_a_lazy_call_that_nobody_consumes_settles_with_the_system() -> Non
 
 async def test_inquire_waits_while_a_mailbox_is_full() -> None:
     async with MiniAgents() as system:
-        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        ref = system.spawn(Counter, name="counter", options=SpawnOptions(mailbox=Mailbox(capacity=1)))
         calls = [ref.inquire(seconds=0.1) for _ in range(10)]
         assert [(await words(call))[0] for call in calls] == [str(n) for n in range(1, 11)]
 
 
 async def test_check_ready_tells_what_a_call_would_wait_for() -> None:
     async with MiniAgents() as system:
-        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        ref = system.spawn(Counter, name="counter", options=SpawnOptions(mailbox=Mailbox(capacity=1)))
         ref.check_ready()
         running = ref.inquire(seconds=1.0)
         await turns()
@@ -126,7 +126,7 @@ async def test_check_ready_tells_what_a_call_would_wait_for() -> None:
 async def test_a_call_of_a_full_agent_fails_as_its_mailbox_says(overflow: Overflow, error: type[Exception]) -> None:
     async with MiniAgents() as system:
         options = SpawnOptions(mailbox=Mailbox(capacity=1, overflow=overflow))
-        ref = system.spawn(Counter, options=options)
+        ref = system.spawn(Counter, name="counter", options=options)
         first = ref.inquire(seconds=1.0)
         await turns()
         second, third = ref.inquire(), ref.inquire()

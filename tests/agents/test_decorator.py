@@ -22,7 +22,7 @@ def test_max_concurrency_on_a_class_is_refused() -> None:
 
 def test_only_async_functions_and_classes_become_agents() -> None:
     with pytest.raises(TypeError, match="async"):
-        miniagent(lambda ctx: None)
+        miniagent(lambda ctx: None)  # type: ignore[arg-type, return-value]
 
 
 def test_alias_and_description_come_from_name_and_docstring() -> None:

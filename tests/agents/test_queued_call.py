@@ -297,7 +297,7 @@ async def test_a_call_that_ends_while_it_waits_for_room_leaves_it_to_the_next(ho
             ctx.reply("served")
 
     async with MiniAgents() as system:
-        ref = system.spawn(Serial, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        ref = system.spawn(Serial, name="serial", options=SpawnOptions(mailbox=Mailbox(capacity=1)))
         first = ref.inquire()
         await turns()
         second = ref.inquire()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -37,6 +38,38 @@ async def test_an_error_has_the_agent_trace_and_the_replies_before_it_are_delive
         assert found == ["before"]
         assert info.value.agent_trace == ("fails", "outer")  # type: ignore[attr-defined]
         assert "agent trace: fails <- outer" in info.value.__notes__
+
+
+async def test_the_last_line_of_a_traceback_names_the_call_that_failed_first_and_its_cause() -> None:
+    @miniagent
+    async def worker(ctx: InteractionContext, number: int) -> None:
+        if number == 3:
+            raise ValueError(f"no more disk\nfor {'x' * 1000}")
+
+    @miniagent
+    async def boss(ctx: InteractionContext) -> None:
+        for call in [worker.inquire(number=number) for number in range(5)]:
+            ctx.reply(call)
+
+    async with MiniAgents():
+        with pytest.raises(ValueError, match="no more disk") as info:
+            await boss.inquire()
+
+    assert traceback.format_exception(info.value)[-1] == (
+        "/agents/worker, interaction 5, failed: ValueError: no more disk\n"
+    )
+
+
+async def test_a_long_text_of_an_error_is_cut_in_the_last_line() -> None:
+    @miniagent
+    async def wordy(ctx: InteractionContext) -> None:
+        raise ValueError("x" * 1000)
+
+    async with MiniAgents():
+        with pytest.raises(ValueError, match="xxx") as info:
+            await wordy.inquire()
+
+    assert info.value.__notes__[-1] == f"/agents/wordy, interaction 1, failed: ValueError: {'x' * 288}"
 
 
 async def test_errors_as_messages_is_an_option_of_call_and_system_and_the_calls_own_value_wins() -> None:

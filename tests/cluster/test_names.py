@@ -37,6 +37,18 @@ async def greeter(ctx: InteractionContext, greeting: str = "Hello") -> None:
     ctx.reply(greeting)
 
 
+class Cart:
+    def __init__(self, currency: str = "EUR") -> None:
+        self.currency = currency
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        ctx.reply(self.currency)
+
+
+cart = miniagent(Cart)
+small_cart = miniagent(Cart, alias="small", errors=(KeyError,))
+
+
 def urgent_first(message: Message) -> float:
     return 0.0
 
@@ -52,6 +64,25 @@ def test_an_agent_comes_back_with_its_alias_and_all_its_arguments() -> None:
     assert (agent.alias, dict(agent.arguments), arguments) == ("casual", {"greeting": "Hi"}, {})
     agent, _ = factory_from_wire(factory_to_wire(greeter, {"greeting": "Ho"}, "/greeter"))
     assert (agent.alias, dict(agent.arguments)) == ("the_greeter", {"greeting": "Ho"})
+
+
+def test_an_agent_that_was_made_of_a_class_comes_back_with_its_own_options() -> None:
+    agent, _ = factory_from_wire(factory_to_wire(cart, {"currency": "USD"}, "/cart"))
+    assert (agent.wrapped, agent.alias, dict(agent.arguments)) == (Cart, "Cart", {"currency": "USD"})
+    agent, _ = factory_from_wire(factory_to_wire(small_cart, {}, "/small"))
+    assert (agent.wrapped, agent.alias, agent.options.errors) == (Cart, "small", (KeyError,))
+    agent, _ = factory_from_wire(factory_to_wire(cart.fork(alias="mine"), {}, "/mine"))
+    assert (agent.wrapped, agent.alias, agent.options.errors) == (Cart, "mine", ())
+
+
+def test_a_class_that_no_agent_is_made_of_is_no_agent() -> None:
+    data = factory_to_wire(cart, {}, "/cart")
+    with pytest.raises(DecodeError, match="is no agent on this node"):
+        factory_from_wire([f"{__name__}:Plain", *data[1:]])
+
+
+class Plain:
+    """No agent."""
 
 
 def test_what_has_no_name_in_a_module_is_refused_and_the_error_says_what_to_do() -> None:

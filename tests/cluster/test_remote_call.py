@@ -164,7 +164,10 @@ async def test_a_call_fails_with_what_the_agent_there_fails_with() -> None:
             async for promise in replies:
                 seen.append(str(await promise))
         assert seen == ["begins"]
-        assert caught.value.__notes__ == ["agent trace: fails"]
+        assert caught.value.__notes__ == [
+            "agent trace: fails",
+            "/fails-1, interaction 1, failed: ValueError: the agent fails",
+        ]
 
 
 async def test_the_agent_trace_of_an_error_goes_on_across_nodes() -> None:
@@ -176,7 +179,10 @@ async def test_the_agent_trace_of_an_error_goes_on_across_nodes() -> None:
         inner = here.remote(there.system.spawn(fails, name="named"))
         with pytest.raises(ValueError, match="the agent fails") as caught:
             await here.system.spawn(outer, inner=inner).inquire()
-        assert caught.value.__notes__ == ["agent trace: fails <- outer"]
+        assert caught.value.__notes__ == [
+            "agent trace: fails <- outer",
+            "/named, interaction 1, failed: ValueError: the agent fails",
+        ]
 
 
 async def test_arguments_that_the_agent_does_not_take_fail_the_call() -> None:

@@ -93,7 +93,7 @@ async def test_web_research_with_structured_output_and_progress_out_of_order(fak
         ctx.reply("planning...")
         planned = await model.fork(output=Plan).inquire(["Plan", question])
         pages = []
-        for query in planned[-1].output.queries:  # type: ignore[attr-defined]
+        for query in planned[-1].output.queries:
             page = search.inquire(query=query.query)
             ctx.reply_out_of_order(page)
             pages.append(page)

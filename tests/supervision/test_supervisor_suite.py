@@ -153,7 +153,7 @@ def test_the_defaults_of_a_child_specification_are_otps() -> None:
     [
         lambda: ChildSpec("", Plan),
         lambda: ChildSpec("a/b", Plan),
-        lambda: ChildSpec("a", 5),
+        lambda: ChildSpec("a", 5),  # type: ignore[arg-type]
         lambda: ChildSpec("a", Plan, restart="permanent"),  # type: ignore[arg-type]
         lambda: ChildSpec("a", Plan, shutdown=-1.0),
         lambda: ChildSpec("a", Plan, significant=True),

@@ -126,7 +126,7 @@ async def test_a_judge_is_an_agent() -> None:
 
     async def polite(case: Case, replies: Messages) -> bool:
         prompt = UserMessage(f"Is this polite? {replies}")
-        return bool((await judge.inquire(prompt))[-1].output)  # type: ignore[attr-defined]
+        return bool((await judge.inquire(prompt))[-1].output)
 
     async with MiniAgents():
         agent = ScriptedModel.fork(script=Script("Thank you.", "No."))

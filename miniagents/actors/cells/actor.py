@@ -60,9 +60,6 @@ class Actor:
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
 
-    if TYPE_CHECKING:
-        _reference: ClassVar[ActorRef]  # see `Spawnable`
-
     _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
     def __init_subclass__(cls, **config: Any) -> None:
@@ -95,16 +92,18 @@ class Actor:
     async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
         """Handle one message.
 
-        A message that no case takes is answered with `ctx.unhandled`, so that nothing is lost in silence::
+        A message that no case takes is answered with `ctx.unhandled`, so that nothing is lost in silence:
 
-            match message:
-                case Add(amount):
-                    self.total += amount
-                case Read():
-                    return Total(value=self.total)
-                case _:
-                    return ctx.unhandled(message)
-            return None
+        ```python
+        match message:
+            case Add(amount):
+                self.total += amount
+            case Read():
+                return Total(value=self.total)
+            case _:
+                return ctx.unhandled(message)
+        return None
+        ```
 
         Returns:
             The answer to an ask. An exception that is returned is raised at the asker, and the actor lives.

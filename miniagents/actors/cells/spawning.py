@@ -1,22 +1,30 @@
 """`Spawner` and `PoolOptions`: the signatures of `spawn` and `pool`, for systems and contexts."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypedDict, TypeVar, overload
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
-from miniagents.actors.arguments import merged
+from miniagents.actors.arguments import by_name, merged
 from miniagents.actors.messaging.options import SpawnOptions
+from miniagents.actors.messaging.ref import ActorRef
 from miniagents.supervision import Restart, Routing, Shutdown, Strategy
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+P = ParamSpec("P")
 
 
 class Spawnable(Protocol[R_co]):
-    """A subclass of `Actor`, or an agent, as type checkers see it: with the class of its references. The attribute does
-    not exist at run time."""
+    """An agent, as type checkers see it: with the class of its references. The attribute does not exist at run time."""
 
     @property
     def _reference(self) -> R_co: ...
+
+
+class Receiver(Protocol):
+    """An actor, as type checkers see it here."""
+
+    def receive(self, message: Any, ctx: Any, /) -> Coroutine[Any, Any, Any]:
+        """Handle one message."""
 
 
 class Spawner:
@@ -24,10 +32,41 @@ class Spawner:
 
     __slots__ = ()
 
+    # A type checker compares the arguments with the constructor where `spawn` takes nothing for itself, since a
+    # `ParamSpec` cannot stand beside other keywords. Each of the first three has one of these keywords.
+    @overload
+    def spawn(
+        self,
+        actor: Callable[..., Receiver],
+        /,
+        *args: Any,
+        name: str | None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef: ...
+
+    @overload
+    def spawn(
+        self,
+        actor: Callable[..., Receiver],
+        /,
+        *args: Any,
+        options: SpawnOptions | None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef: ...
+
+    @overload
+    def spawn(
+        self, actor: Callable[..., Receiver], /, *args: Any, kwargs: Mapping[str, Any] | None, **arguments: Any
+    ) -> ActorRef: ...
+
     @overload
     def spawn(
         self,
         actor: Spawnable[R],
+        /,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
@@ -35,21 +74,31 @@ class Spawner:
         **arguments: Any,
     ) -> R: ...
 
-    @overload  # the class of an agent, which type checkers take for the plain class that it was before `@miniagent`
+    @overload  # the class of an agent, which mypy takes for the plain class that it was before `@miniagent`
     def spawn(
         self,
-        actor: type[Any],
+        actor: Callable[..., Callable[..., Coroutine[Any, Any, None]]],
+        /,
         *,
-        name: str | None = None,
+        name: str | None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> Any: ...
 
+    @overload
     def spawn(
+        self, actor: Callable[P, Callable[..., Coroutine[Any, Any, None]]], /, *args: P.args, **arguments: P.kwargs
+    ) -> Any: ...
+
+    @overload  # the last, since it is the one that a type checker speaks of if none fits
+    def spawn(self, actor: Callable[P, Receiver], /, *args: P.args, **arguments: P.kwargs) -> ActorRef: ...
+
+    def spawn(  # type: ignore[misc]  # mypy does not see that `**arguments` takes what a `ParamSpec` does
         self,
         actor: object,
-        *,
+        /,
+        *args: Any,
         name: str | None = None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
@@ -66,17 +115,20 @@ class Spawner:
             name: The name; by default that of the class, or the alias of the agent, and a number.
             options: The rarer options.
             kwargs: Arguments of the constructor whose names `spawn` takes for itself.
-            **arguments: Arguments of the constructor.
+            *args: Arguments of the constructor of an actor, by position.
+            **arguments: Arguments of the constructor, by name.
 
         Returns:
             The reference, at once; the reference of an agent can be called. `on_start` runs in the actor, before its
             first message.
 
         Raises:
-            AgentArgumentError: The constructor takes no argument of that name.
+            AgentArgumentError: The constructor takes no argument of that name, or not as many by position.
             ValueError: The name is taken, empty, or has a slash.
             SystemNotRunningError: The system is not running, or the actor is stopping.
         """
+        if args:
+            arguments = by_name(actor, args, arguments)
         return self._spawn(actor, name, options, merged(arguments, kwargs))
 
     def _spawn(self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]) -> Any:

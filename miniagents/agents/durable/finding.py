@@ -33,12 +33,28 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
         for agent in _agents_of(place):
             if name_of(agent) == name and (arguments is None or stored(agent.arguments) == arguments):
                 return agent
-    base = _walk(module, qualname) if module is not None else None
-    if not isinstance(base, MiniAgent) or arguments is None:
-        return base if isinstance(base, MiniAgent) else None
+    code = _walk(module, qualname) if module is not None else None
+    base = code if isinstance(code, MiniAgent) else agent_of(code, alias, module)
+    if base is None or arguments is None:
+        return base
     before = stored(base.arguments)
     changed = {key: value for key, value in arguments.items() if before.get(key) != value}
     return base.fork(alias=alias, options=base.options.spawn, kwargs=found(changed))
+
+
+def agent_of(code: Any, alias: str, module: ModuleType | None) -> MiniAgent | None:
+    """Return the agent that a module has made of a class or function, as in `cart = miniagent(Cart)`.
+
+    Args:
+        code: The class or function.
+        alias: The alias of the agent. An agent that has it comes before others that are made of the same code.
+        module: The module.
+
+    Returns:
+        The agent; None if the module has none.
+    """
+    agents = [agent for agent in _agents_of(module) if agent.wrapped is code]
+    return next((agent for agent in agents if agent.alias == alias), agents[0] if agents else None)
 
 
 def found(arguments: Mapping[str, Any]) -> dict[str, Any]:

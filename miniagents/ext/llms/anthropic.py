@@ -5,6 +5,7 @@ from typing import Any
 
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
+from miniagents.ext.llms.messages import OutputT_co
 from miniagents.ext.llms.parameters import MESSAGES, Api
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
@@ -43,7 +44,7 @@ async def _connect(connection: ConnectionSettings) -> Provider:
     return AnthropicProvider(await client.ready("messages"), key_source(connection.api_key, VARIABLE))
 
 
-class AnthropicLLMAgent(LLMAgent):
+class AnthropicLLMAgent(LLMAgent[OutputT_co]):
     """An agent with a model of Anthropic.
 
     Beside the options of `fork`, it takes the parameters of Anthropic's Messages API; `max_tokens` is 4,096 by default.
@@ -74,7 +75,7 @@ class AnthropicLLMAgent(LLMAgent):
         return (MESSAGES,)
 
 
-AnthropicAgent = llm_agent.fork(
+AnthropicAgent: LLMAgent = llm_agent.fork(
     alias="AnthropicAgent", description="Answers with what a model of Anthropic says.", connect=_connect
 ).as_kind(AnthropicLLMAgent)
 """An agent with a model of Anthropic; see `AnthropicLLMAgent`."""

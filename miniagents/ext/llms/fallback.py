@@ -1,7 +1,7 @@
 """`Fallback`: an agent that asks the next model when one is down."""
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from miniagents.agents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import (
@@ -18,7 +18,9 @@ from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.requesting import is_down
 from miniagents.log import log as _log
-from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
+from miniagents.messages import Message, MessagePromise, Messages, MessageSequencePromise
+
+M = TypeVar("M", bound=Message)
 
 
 def _moves_on(error: LLMError) -> bool:
@@ -66,7 +68,7 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
                 run.fail(error)
                 raise
             errors.append(error)
-            _log.warning("llm.fallback", actor=ctx.interaction.path, model=name, error=str(error))
+            _log.warning("llm.fallback", **ctx.interaction.log_fields, model=name, error=str(error))
         except BaseException as error:
             run.fail(error)
             raise
@@ -132,12 +134,12 @@ class _Run:
 
 
 def Fallback(
-    *agents: MiniAgent | AgentRef,
+    *agents: MiniAgent[M] | AgentRef[M],
     patience: float | None = 10.0,
     failures: int = 3,
     rest: float = 30.0,
     alias: str = "Fallback",
-) -> MiniAgent:
+) -> MiniAgent[M]:
     """Make an agent that calls one model after the other, until one answers.
 
     It calls the next model when one is down, has no valid key or no budget, does not exist, or is rate-limited. It does
@@ -175,4 +177,5 @@ def Fallback(
         raise InvalidOptionError(
             f"Fallback(): failures= must be 1 or more, rest= 0 or more, not {failures!r}, {rest!r}"
         )
-    return _fallback.fork(alias=alias, models=_Models(agents, failures, rest), patience=patience)
+    fallback: Any = _fallback.fork(alias=alias, models=_Models(agents, failures, rest), patience=patience)
+    return fallback  # type: ignore[no-any-return]  # its replies are those of the agents

@@ -3,19 +3,22 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Self, Unpack
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, Unpack, overload
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
 from miniagents.agents import AgentCall, MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.ext.llms.messages import OutputT_co, ReplyMessage
 from miniagents.ext.llms.misnomers import advice
-from miniagents.ext.llms.options import LLMOptions, check_values
+from miniagents.ext.llms.options import LLMOptions, OptionsBesideOutput, check_values
 from miniagents.ext.llms.parameters import CHAT, MESSAGES, RESPONSES, Api
 from miniagents.messages import FrozenDict, MessageSequencePromise, Sendable
 
+Output = TypeVar("Output")
 
-class LLMAgent(MiniAgent):
+
+class LLMAgent(MiniAgent[ReplyMessage[OutputT_co]], Generic[OutputT_co]):
     """An agent that talks to a model.
 
     Give options to `fork`, or to a single call. An unknown option is refused, with a suggestion. Parameters that the
@@ -56,7 +59,21 @@ class LLMAgent(MiniAgent):
         """Return the APIs whose parameters the agent takes, with these arguments."""
         return (CHAT, RESPONSES, MESSAGES)
 
-    def fork(  # type: ignore[override]  # it takes fewer arguments than `MiniAgent.fork`
+    @overload  # type: ignore[override]  # it takes fewer arguments than `MiniAgent.fork`
+    def fork(
+        self,
+        *,
+        alias: str | None = None,
+        description: str | None = None,
+        options: SpawnOptions | None = None,
+        non_freezable_kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        output: type[Output],
+        **arguments: Unpack[OptionsBesideOutput],
+    ) -> "LLMAgent[Output]": ...
+
+    @overload
+    def fork(
         self,
         *,
         alias: str | None = None,
@@ -65,7 +82,18 @@ class LLMAgent(MiniAgent):
         non_freezable_kwargs: Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Unpack[LLMOptions],
-    ) -> Self:
+    ) -> Self: ...
+
+    def fork(
+        self,
+        *,
+        alias: str | None = None,
+        description: str | None = None,
+        options: SpawnOptions | None = None,
+        non_freezable_kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Any:
         """Return a variant of this agent. Equal forks share one actor.
 
         Args:
@@ -117,7 +145,22 @@ class LLMAgent(MiniAgent):
             **arguments,
         )
 
-    def inquire(  # type: ignore[override]  # as above
+    @overload  # type: ignore[override]  # it takes fewer arguments than `MiniAgent.inquire`
+    def inquire(
+        self,
+        messages: Sendable | None = None,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        output: type[Output],
+        **arguments: Unpack[OptionsBesideOutput],
+    ) -> MessageSequencePromise[ReplyMessage[Output]]: ...
+
+    @overload
+    def inquire(
         self,
         messages: Sendable | None = None,
         *,
@@ -127,7 +170,19 @@ class LLMAgent(MiniAgent):
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Unpack[LLMOptions],
-    ) -> MessageSequencePromise:
+    ) -> MessageSequencePromise[ReplyMessage[OutputT_co]]: ...
+
+    def inquire(
+        self,
+        messages: Sendable | None = None,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> MessageSequencePromise[Any]:
         """Send a conversation to the model; see `MiniAgent.inquire`, and `fork` for the options."""
         return super().inquire(
             messages,
@@ -141,7 +196,21 @@ class LLMAgent(MiniAgent):
 
     trigger = inquire  # type: ignore[assignment]  # as above
 
-    def initiate_call(  # type: ignore[override]  # as above
+    @overload  # type: ignore[override]  # it takes fewer arguments than `MiniAgent.initiate_call`
+    def initiate_call(
+        self,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        output: type[Output],
+        **arguments: Unpack[OptionsBesideOutput],
+    ) -> AgentCall[ReplyMessage[Output]]: ...
+
+    @overload
+    def initiate_call(
         self,
         *,
         timeout: float | None = None,
@@ -150,7 +219,18 @@ class LLMAgent(MiniAgent):
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Unpack[LLMOptions],
-    ) -> AgentCall:
+    ) -> AgentCall[ReplyMessage[OutputT_co]]: ...
+
+    def initiate_call(
+        self,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> AgentCall[Any]:
         """Begin a call whose messages are sent one by one; see `MiniAgent.initiate_call`, and `fork` for options."""
         return super().initiate_call(
             timeout=timeout,

@@ -10,6 +10,7 @@ from typing import Any
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
+from miniagents.ext.llms.messages import OutputT_co
 from miniagents.ext.llms.parameters import CHAT, Api
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.clients import sdk
@@ -115,7 +116,7 @@ async def _connect(connection: ConnectionSettings) -> Provider:
     return LocalProvider(await local.client(), f"local {key}")
 
 
-class LocalLLMAgent(LLMAgent):
+class LocalLLMAgent(LLMAgent[OutputT_co]):
     """An agent with a model in this process: any GGUF file, served by llama.cpp (extra `local`).
 
     The server of a model starts with the first call, once in a process, and stops with the last system that uses it. A
@@ -147,7 +148,7 @@ class LocalLLMAgent(LLMAgent):
         return (CHAT,)
 
 
-LocalAgent = llm_agent.fork(
+LocalAgent: LLMAgent = llm_agent.fork(
     alias="LocalAgent",
     description="Answers with what a model in this process says.",
     model="local",

@@ -4,7 +4,7 @@ import base64
 import mimetypes
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import msgspec
 
@@ -14,6 +14,15 @@ from miniagents.ext.llms.parts import Citation, ReasoningMessage, tokens_of
 from miniagents.ext.llms.schemas import OutputType, output_type_called
 from miniagents.messages import AssistantMessage, Message, TextToken
 from miniagents.messages.standard import TextMessage
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # that of `typing` knows `default=` from Python 3.13 on
+
+    OutputT_co = TypeVar("OutputT_co", default=Any, covariant=True)
+else:
+    from typing import TypeVar
+
+    OutputT_co = TypeVar("OutputT_co", covariant=True)
 
 UNNAMED = "file"
 """The name of a file that has none."""
@@ -100,8 +109,8 @@ class ToolResultMessage(TextMessage):
     parts: tuple[Message, ...] = ()
 
 
-class ReplyMessage(AssistantMessage):
-    """The reply of a model.
+class ReplyMessage(AssistantMessage, Generic[OutputT_co]):
+    """The reply of a model. `ReplyMessage[Person]` is one whose `output` is a `Person`, for type checkers.
 
     Attributes:
         content: The text; the JSON of structured output.
@@ -170,13 +179,14 @@ class ReplyMessage(AssistantMessage):
         return self.metadata.get("agent_alias")
 
     @property
-    def output(self) -> Any:
+    def output(self) -> OutputT_co:
         """The structured output: an instance of the agent's `output=` type, decoded from the text.
 
         Raises:
             OutputError: The agent has no `output=`, or the text does not fit the type.
         """
-        return self._output_type().decode(self.content)
+        decoded: Any = self._output_type().decode(self.content)
+        return decoded  # type: ignore[no-any-return]
 
     @property
     def output_json(self) -> bytes:

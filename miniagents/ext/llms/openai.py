@@ -11,7 +11,7 @@ from miniagents.ext.llms.attempting import NoTokens
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
-from miniagents.ext.llms.messages import EmbeddingMessage
+from miniagents.ext.llms.messages import EmbeddingMessage, OutputT_co
 from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, RESPONSES, Api
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import key_or_environment, key_source, sdk
@@ -51,7 +51,7 @@ async def _connect(connection: ConnectionSettings) -> Provider:
     return OpenAIProvider(client, api, key_source=source)
 
 
-class OpenAILLMAgent(LLMAgent):
+class OpenAILLMAgent(LLMAgent[OutputT_co]):
     """An agent with a model of OpenAI, or of a server that is compatible with OpenAI's API (`base_url=`).
 
     Beside the options of `fork`, it takes the parameters of the API, and `api="responses"` for the Responses API
@@ -83,7 +83,7 @@ class OpenAILLMAgent(LLMAgent):
         return (RESPONSES if arguments.get("api") == "responses" else CHAT,)
 
 
-OpenAIAgent = llm_agent.fork(
+OpenAIAgent: LLMAgent = llm_agent.fork(
     alias="OpenAIAgent",
     description="Answers with what a model of OpenAI, or of a compatible server, says.",
     connect=_connect,
@@ -99,8 +99,9 @@ class _EmbeddingAgent(LLMAgent):
         return (EMBEDDINGS,)
 
 
-def _checked(agent: MiniAgent) -> MiniAgent:
-    return agent.as_kind(_EmbeddingAgent)
+def _checked(agent: MiniAgent) -> MiniAgent[EmbeddingMessage]:
+    embedding: Any = agent.as_kind(_EmbeddingAgent)  # its replies are of another class
+    return embedding  # type: ignore[no-any-return]
 
 
 @_checked
@@ -142,12 +143,11 @@ async def openai_embedding_agent(
     Example:
         ```python
         from miniagents import MiniAgents
-        from miniagents.ext.llms import EmbeddingMessage, openai_embedding_agent
+        from miniagents.ext.llms import openai_embedding_agent
 
         async def main() -> None:
             agent = openai_embedding_agent.fork(model="text-embedding-3-small", batch_mode=True)
             for message in await agent.inquire(["a text", "another one"]):
-                assert isinstance(message, EmbeddingMessage)
                 print(len(message.embedding))
 
         MiniAgents().run(main())

@@ -36,7 +36,7 @@ _Switch = Annotated[bool | None, "True, False, or None"]
 _Text = Annotated[str | None, "a text"]
 
 
-class LLMOptions(
+class OptionsBesideOutput(
     CommonParameters,
     MaxTokens,
     OpenAIParameters,
@@ -45,25 +45,9 @@ class LLMOptions(
     MessagesParameters,
     total=False,
 ):
-    """The options of agents that talk to models, for annotations; `LLMAgent.fork` describes them.
+    """The options of agents that talk to models, all but `output`, which decides the type of the replies.
 
     The inherited ones are parameters of the providers' APIs. An agent takes those of its own API.
-
-    Example:
-        ```python
-        from typing import Unpack
-
-        from miniagents import MiniAgent, MiniAgents
-        from miniagents.ext.llms import LLMOptions, OpenAIAgent
-
-        def assistant(**options: Unpack[LLMOptions]) -> MiniAgent:
-            return OpenAIAgent.fork(system="You are helpful.", **options)
-
-        async def main() -> None:
-            print(await assistant(model="gpt-5-mini", max_tokens=100).inquire("Hi"))
-
-        MiniAgents().run(main())
-        ```
     """
 
     model: _Text
@@ -80,7 +64,6 @@ class LLMOptions(
     approve_timeout: _Seconds
     tool_timeout: _Seconds
     max_turns: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
-    output: Annotated[Any, "a type that msgspec can decode, or None"]
     repairs: Annotated[int, msgspec.Meta(ge=0), "a whole number, 0 or more"]
     retry: Annotated[RetryPolicy | None, "a RetryPolicy, as in retry=RetryPolicy(attempts=3)"]
     idle_timeout: _Seconds
@@ -106,6 +89,29 @@ class LLMOptions(
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
     n_parallel: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
+
+
+class LLMOptions(OptionsBesideOutput, total=False):
+    """The options of agents that talk to models, for annotations; `LLMAgent.fork` describes them.
+
+    Example:
+        ```python
+        from typing import Unpack
+
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import LLMAgent, LLMOptions, OpenAIAgent
+
+        def assistant(**options: Unpack[LLMOptions]) -> LLMAgent:
+            return OpenAIAgent.fork(**options).fork(system="You are helpful.")
+
+        async def main() -> None:
+            print(await assistant(model="gpt-5-mini", max_tokens=100).inquire("Hi"))
+
+        MiniAgents().run(main())
+        ```
+    """
+
+    output: Annotated[object, "a type that msgspec can decode, or None"]
 
 
 _HINTS = typing.get_type_hints(LLMOptions, include_extras=True)

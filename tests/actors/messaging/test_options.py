@@ -14,6 +14,7 @@ from miniagents import (
     ActorSystem,
     Backoff,
     ChildSpec,
+    InteractionContext,
     Mailbox,
     Message,
     MessagePromise,
@@ -157,14 +158,14 @@ async def test_what_spawn_takes_for_itself_is_checked() -> None:
         with pytest.raises(
             InvalidOptionError, match=r"give the class, and what its constructor takes: spawn\(Counter,"
         ):
-            system.spawn(Counter())
+            system.spawn(Counter())  # type: ignore[call-overload]
         assert system.tree("/").children == ()
 
 
 async def test_options_of_the_wrong_kind_are_a_start_that_fails() -> None:
     async with MiniAgents() as system:
         for child in (Counter, miniagent(parrot)):
-            spec = ChildSpec("a", child, options=5)
+            spec = ChildSpec("a", child, options=5)  # type: ignore[arg-type]
             with pytest.raises(StartError, match=r"'a' did not start: .* options= must be a SpawnOptions or None"):
                 await system.supervise(Supervisor("s", children=[spec]))
 
@@ -309,12 +310,18 @@ async def test_a_streamer_in_the_place_of_the_content_is_told_where_it_belongs()
             MessagePromise(prefill_message="x")  # type: ignore[arg-type]
 
 
+class Cart:
+    async def __call__(self, ctx: InteractionContext) -> None: ...
+
+
 async def test_an_agent_in_the_place_of_an_actor_is_told_where_it_belongs() -> None:
     async with ActorSystem() as system:
         with pytest.raises(InvalidOptionError, match="an actor is a subclass of Actor, not <MiniAgent parrot>"):
             system.spawn(miniagent(parrot))
+        with pytest.raises(InvalidOptionError, match=r"not <class .*Cart'>; a class becomes .* miniagent\(Cart\)$"):
+            system.spawn(Cart)
         with pytest.raises(AgentArgumentError, match="takes no argument 'x'"):
-            system.spawn(Counter, x=1)
+            system.spawn(Counter, x=1)  # type: ignore[call-overload]
 
 
 def test_a_program_that_was_not_called_is_told_so() -> None:

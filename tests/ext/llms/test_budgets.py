@@ -34,7 +34,7 @@ async def test_further_calls_fail_when_it_is_spent_and_what_runs_may_finish() ->
         await asyncio.sleep(1)
         with pytest.raises(BudgetExceededError, match="of 1000 are left"):
             await agent.inquire("Hi")
-        assert len((await running)[0].content) > 0  # type: ignore[attr-defined]
+        assert len((await running)[0].content) > 0
     assert budget.spent.tokens == 900
     assert len(script.requests) == 1
 
@@ -76,8 +76,8 @@ async def test_a_provider_that_sends_no_usage_is_estimated() -> None:
         (reply,) = await ScriptedModel.fork(script=Script(Reply("a b", reports_usage=False)), budget=budget).inquire(
             "Hi"
         )
-    assert reply.usage.estimated  # type: ignore[attr-defined]
-    assert budget.spent.estimated_tokens == budget.spent.tokens == reply.usage.total_tokens > 0  # type: ignore[attr-defined]
+    assert reply.usage.estimated
+    assert budget.spent.estimated_tokens == budget.spent.tokens == reply.usage.total_tokens > 0
 
 
 async def test_a_budget_of_the_system_covers_a_run() -> None:

@@ -1,10 +1,22 @@
 """LLM agents against a provider that is a real server: requests, streams, replies."""
 
 import sys
+from typing import Any
 
 import pytest
 
-from miniagents import AssistantMessage, MiniAgent, MiniAgents, RetryPolicy, Sendable, SystemMessage, UserMessage
+from miniagents import (
+    AssistantMessage,
+    InteractionContext,
+    MiniAgent,
+    MiniAgents,
+    RetryPolicy,
+    Sendable,
+    SystemMessage,
+    UserMessage,
+    gather,
+    miniagent,
+)
 from miniagents.errors import (
     AuthenticationError,
     ContextOverflowError,
@@ -223,6 +235,27 @@ async def test_each_request_is_logged_without_its_prompt(
     assert "the answer" not in repr(log)
 
 
+async def test_the_lines_about_a_model_tell_which_call_of_which_agent_it_was_asked_for(
+    fake_provider: FakeProvider, log: list[dict[str, Any]]
+) -> None:
+    model = agent_of("openai", fake_provider)
+
+    @miniagent
+    async def researcher(ctx: InteractionContext, number: int) -> None:
+        ctx.log.info("asks", number=number)
+        ctx.reply(model.inquire(f"question {number}"))
+
+    fake_provider.reset(*["an answer"] * 3)
+    async with MiniAgents():
+        await gather(*[researcher.inquire(number=number) for number in range(3)])
+
+    asking = {entry["interaction"]: entry["number"] for entry in log if entry["event"] == "asks"}
+    calls = [entry for entry in log if entry["event"] == "llm.call"]
+    assert sorted(asking[call["parent"]] for call in calls) == [0, 1, 2]
+    assert len({call["interaction"] for call in calls} | set(asking)) == 6
+    assert not any("parent" in entry for entry in log if entry["event"] == "asks")
+
+
 async def test_embeddings_of_each_message_or_of_all_together(fake_provider: FakeProvider) -> None:
     async with MiniAgents():
         agent = openai_embedding_agent.fork(model="text-embedding-3-small", **fake_provider.openai)
@@ -230,8 +263,8 @@ async def test_embeddings_of_each_message_or_of_all_together(fake_provider: Fake
         two = await agent.inquire(["a", "b"], batch_mode=True)
     assert fake_provider.exchanges[0].body["input"] == ["a\n\nb"]
     assert (len(one), len(two)) == (1, 2)
-    assert len(two[0].embedding) == 8  # type: ignore[attr-defined]
-    assert two[0].model == "text-embedding-3-small"  # type: ignore[attr-defined]
+    assert len(two[0].embedding) == 8
+    assert two[0].model == "text-embedding-3-small"
 
 
 async def test_a_client_of_the_users_own_is_used_and_left_open(fake_provider: FakeProvider) -> None:

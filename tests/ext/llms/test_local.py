@@ -34,15 +34,15 @@ async def test_it_streams_an_answer_and_counts_its_tokens() -> None:
         (reply,) = await replies
     assert len(tokens) > 1
     assert "".join(tokens) == str(reply)
-    assert reply.usage.output_tokens == 8  # type: ignore[attr-defined]
-    assert reply.stop_reason == "length"  # type: ignore[attr-defined]
+    assert reply.usage.output_tokens == 8
+    assert reply.stop_reason == "length"
 
 
 async def test_structured_output_is_enforced_by_a_grammar() -> None:
     async with MiniAgents():
         (reply,) = await LocalAgent.fork(temperature=0, max_tokens=60, output=Person).inquire("Ann is 34 years old.")
-    assert isinstance(reply.output, Person)  # type: ignore[attr-defined]
-    assert reply.output.age == 34  # type: ignore[attr-defined]
+    assert isinstance(reply.output, Person)
+    assert reply.output.age == 34
 
 
 async def test_a_tool_is_called_with_arguments_that_fit() -> None:

@@ -124,7 +124,7 @@ async def test_embeddings_are_recorded(provider: FakeProvider) -> None:
 
     @miniagent(version="1")
     async def embeds(ctx: Any) -> None:
-        ctx.reply(str([message.embedding for message in await agent.inquire("text")]))  # type: ignore[attr-defined]
+        ctx.reply(str([message.embedding for message in await agent.inquire("text")]))
         if journal_is_new:
             raise ValueError("later")
 

@@ -69,14 +69,14 @@ async def test_the_answer_has_the_type_that_was_asked_for(api: str, fake_provide
 async def test_types_that_are_no_objects_are_wrapped_and_unwrapped(kind: object, text: str, value: object) -> None:
     async with MiniAgents():
         (reply,) = await ScriptedModel.fork(script=Script(text), output=kind).inquire("Hi")
-    assert reply.output == value  # type: ignore[attr-defined]
+    assert reply.output == value
 
 
 async def test_an_answer_that_does_not_fit_is_sent_back() -> None:
     script = Script("not JSON", '{"name": "Ann", "age": "old"}', GOOD)
     async with MiniAgents():
         replies = await ScriptedModel.fork(script=script, output=Person).inquire("Who?")
-    assert [reply.output for reply in replies] == [Person("Ann", 34)]  # type: ignore[attr-defined]
+    assert [reply.output for reply in replies] == [Person("Ann", 34)]
     assert "Expected `int`, got `str` - at `$.age`" in str(script.requests[2].messages[-1])
 
 
@@ -95,7 +95,7 @@ async def test_an_answer_that_was_seen_stays_and_the_repaired_one_follows_it() -
         replies = ScriptedModel.fork(script=script, output=Person).inquire("Who?")
         texts = ["".join([str(token) async for token in promise]) async for promise in replies]
         assert texts == ["not JSON", GOOD]
-        assert (await replies)[-1].output == Person("Ann", 34)  # type: ignore[attr-defined]
+        assert (await replies)[-1].output == Person("Ann", 34)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_the_output_is_no_field_and_survives_the_wire() -> None:
         (reply,) = await ScriptedModel.fork(script=Script(GOOD), output=Person).inquire("Who?")
     again = decode(encode(reply))
     assert again == reply
-    assert again.output == Person("Ann", 34)  # type: ignore[attr-defined]
+    assert again.output == Person("Ann", 34)
     assert "output" not in type(reply).__struct_fields__
 
 
@@ -137,14 +137,14 @@ async def test_a_message_without_structured_output_says_so() -> None:
     async with MiniAgents():
         (reply,) = await ScriptedModel.fork(script=Script("text")).inquire("Hi")
     with pytest.raises(OutputError, match="give the agent output="):
-        _ = reply.output  # type: ignore[attr-defined]
+        _ = reply.output
 
 
 async def test_a_broken_stream_is_tried_again_before_the_output_is_looked_at() -> None:
     script = Script(Reply(GOOD, fault=Fault.CUT, fault_at=1), GOOD)
     async with MiniAgents():
         (reply,) = await ScriptedModel.fork(script=script, output=Person).inquire("Who?")
-    assert reply.output == Person("Ann", 34)  # type: ignore[attr-defined]
+    assert reply.output == Person("Ann", 34)
 
 
 _numbers = itertools.count()  # msgspec does not tell classes apart that have one name

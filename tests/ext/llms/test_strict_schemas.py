@@ -189,7 +189,7 @@ async def test_anthropics_models_are_told_in_words_the_types_that_the_api_does_n
             model="claude-haiku-4-5", system="Be brief.", output=kind, **fake_provider.anthropic
         )
         (reply,) = await agent.inquire("Hi")
-    assert reply.output == value  # type: ignore[attr-defined]
+    assert reply.output == value
     system = fake_provider.last.body["system"]
     assert system.startswith("Be brief.")
     assert system.endswith(msgspec.json.encode(output_type(kind).schema).decode())

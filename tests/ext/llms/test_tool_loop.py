@@ -127,7 +127,7 @@ async def test_a_call_that_was_cut_before_its_name_is_left_out() -> None:
     script = Script(Reply("well", calls=(Call("", ""),), stop_reason="length"))
     async with MiniAgents():
         (reply,) = await ScriptedModel.fork(script=script, tools=[Ran().wipe]).inquire("clean up")
-    assert reply.tool_calls == ()  # type: ignore[attr-defined]
+    assert reply.tool_calls == ()
 
 
 @each_api

@@ -251,6 +251,6 @@ async def test_handing_over_is_replying_with_anothers_replies() -> None:
 async def test_what_is_no_tool_is_refused() -> None:
     async with MiniAgents():
         with pytest.raises(AgentArgumentError, match="functions and agents"):
-            await ScriptedModel.fork(script=Script("x"), tools=["no tool"]).inquire("Hi")
+            await ScriptedModel.fork(script=Script("x"), tools=["no tool"]).inquire("Hi")  # type: ignore[list-item]
         with pytest.raises(InvalidOptionError, match="by name"):
             await ScriptedModel.fork(script=Script("x"), tools=[lambda *args: None]).inquire("Hi")

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: sections are ordered by their index pages, and links to files outside of `docs/` lead to copies.
+"""A hook of MkDocs: links to files outside of `docs/` lead to copies of them.
 
 The pages are read on a code host, too, where a link such as `../../benchmarks/RESULTS.md` leads to the file. So these
 links stay as they are, and the site has a copy of each file that a page links to, below `repository/`: Markdown as a
@@ -6,9 +6,8 @@ page, code as a page that shows it, and pictures as they are.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
@@ -17,24 +16,15 @@ from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[1]
 COPIES = "repository/"
-"""The folder of the site with the copies of files that do not belong to `docs/`."""
+"""The folder of the site with the copies."""
 
 LINK = re.compile(r"""(?P<before>\]\(|(?:src|srcset|href)=")(?P<target>[^)#:"\s]+)(?P<anchor>#[^)"\s]*)?(?=[)"])""")
-ENTRY = re.compile(r"^(?:[-*]|\d+\.|\|) +\**\[(?P<label>[^]]+)\]\((?P<target>[^)#:]+\.md)\)", re.M)
-"""A line of an index page that begins with a link, in a list or in a table."""
-
-TWO_COLOURS = re.compile(
-    r'<picture>(.*?)<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">'
-    r'(<img[^>]* src=")([^"]+)("[^>]*>)</picture>'
-)
-"""A picture with dark colours in a dark browser. The site has a switch of its own, and so needs both."""
-
 PICTURES = {".svg", ".png", ".webp", ".gif"}
 LANGUAGES = {".py": "python", ".mjs": "js", ".html": "html", ".toml": "toml", ".yml": "yaml", ".json": "json"}
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add copies of the files that the pages link to, and put the pages of each folder into the navigation."""
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add a copy of each file that the pages link to."""
     pages = [file.src_uri for file in files.documentation_pages()]
     while pages:
         for target in _links(pages.pop()):
@@ -42,12 +32,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if uri.startswith(COPIES) and files.get_file_from_path(uri) is None:
                 files.append(_copy(target, config))
                 pages.append(uri)
-    config.nav = _expanded(config.nav or (), files)
-    return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make the links of a page lead into the site, and its pictures follow the colours of the site."""
+    """Make the links of a page lead into the site."""
     source = page.file.src_uri
 
     def in_the_site(link: re.Match[str]) -> str:
@@ -60,12 +48,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         address = get_relative_url(file.src_uri, source) if in_markdown else get_relative_url(file.url, page.url)
         return f"{link['before']}{address}{link['anchor'] or ''}"
 
-    if page.is_homepage:
-        page.meta["hide"] = ["navigation", "toc"]
-    if not _path(source).is_file():
-        return markdown
-    both = r'<picture class="only-dark">\1\3\2\5</picture><picture class="only-light">\1\3\4\5</picture>'
-    return TWO_COLOURS.sub(both, LINK.sub(in_the_site, markdown))
+    return LINK.sub(in_the_site, markdown) if _path(source).is_file() else markdown
 
 
 def _links(uri: str) -> Iterator[str]:
@@ -102,39 +85,5 @@ def _copy(target: str, config: MkDocsConfig) -> File:
     if path.suffix in {".md", *PICTURES}:
         return File.generated(config, uri, abs_src_path=str(path), inclusion=InclusionLevel.NOT_IN_NAV)
     head = f"---\ntitle: {path.name}\nsearch:\n  exclude: true\n---\n\n# {target}\n"
-    code = f'~~~~~~~~ {{ .{LANGUAGES.get(path.suffix, "text")} linenums="1" }}\n{path.read_text()}\n~~~~~~~~\n'
+    code = f"~~~~~~~~ {{ .{LANGUAGES.get(path.suffix, 'text')} }}\n{path.read_text()}\n~~~~~~~~\n"
     return File.generated(config, uri, content=f"{head}\n{code}", inclusion=InclusionLevel.NOT_IN_NAV)
-
-
-def _expanded(items: Iterable[Any], files: Files) -> list[Any]:
-    """The entries of the navigation, with the pages of a folder in place of the folder."""
-    expanded: list[Any] = []
-    for item in items:
-        match item:
-            case dict():
-                ((label, value),) = item.items()
-                is_section = isinstance(value, list) or value.endswith("/")
-                inside = _expanded(value if isinstance(value, list) else [value], files) if is_section else value
-                expanded += [{label: inside}] if inside else []  # a folder without pages is left out
-            case str() if item.endswith("/"):
-                expanded += _section(item, files)
-            case _:
-                expanded.append(item)
-    return expanded
-
-
-def _section(folder: str, files: Files) -> list[Any]:
-    """The pages of a folder in the order of its index page; without an index page, in the order of their names."""
-    index = f"{folder}index.md"
-    if files.get_file_from_path(index) is None:
-        return sorted(uri for uri in files.src_uris if uri.startswith(folder) and uri.endswith(".md"))
-    section: list[Any] = [index]
-    for entry in ENTRY.finditer(_path(index).read_text()):
-        uri = _uri(target) if (target := _in_repository(index, entry["target"])) is not None else ""
-        subfolder = f"{folder}{uri.removeprefix(folder).partition('/')[0]}/"
-        page: Any = {entry["label"].replace("`", ""): uri}
-        if files.get_file_from_path(f"{subfolder}index.md") is not None:
-            page = {entry["label"]: _section(subfolder, files)}
-        if uri.startswith(folder) and page not in section:
-            section.append(page)
-    return section
