@@ -34,7 +34,7 @@ class Caller(msgspec.Struct, frozen=True):
     def acting(self) -> Iterator[None]:
         """Make the calls of a `with` block on behalf of this caller, and all that is called below them.
 
-        A service does that for the owner of a token. Do it yourself where an application knows its users in another way.
+        A service does that for the owner of a token. Use this where an application knows its users in another way.
 
         Example:
             >>> @miniagent
