@@ -83,6 +83,7 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks website
 	$(BIN)/ruff format --check miniagents tests examples benchmarks website
 	$(BIN)/mypy
+	$(BIN)/python -m tests.blocks
 
 # All peers, interleaved: benchmarks/RESULTS.md, results.json and plots/. It makes their environments in .venvs-bench.
 bench: $(VENV)/.test-stamp

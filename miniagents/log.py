@@ -129,7 +129,9 @@ def wrapper_class() -> Any:
 
 def is_configured() -> bool:
     """Return whether the application has configured structlog. structlog is not loaded for that."""
-    return "structlog" in sys.modules and _structlog().is_configured()
+    structlog: Any = sys.modules.get("structlog")
+    is_loaded = hasattr(structlog, "is_configured")  # another thread may be importing it
+    return is_loaded and bool(structlog.is_configured())
 
 
 def _structlog() -> ModuleType:

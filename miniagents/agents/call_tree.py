@@ -34,6 +34,7 @@ class CallNode(Node):
         system: The system that the call runs in.
         cell: The cell that serves the call.
         parent: The call that made this one, or the nearest one above that still runs; None from outside.
+        parent_id: The number of the call that made this one, also when that is over; None from outside.
         account: What the call has used, with all calls below it; None if no observer follows it to its end.
         own_timeout: Whether the deadline is that of this call, and not inherited.
         started_at: When the call was made, on `loop.time()`.
@@ -72,6 +73,7 @@ class CallNode(Node):
         "open_calls",
         "own_timeout",
         "parent",
+        "parent_id",
         "replies",
         "sender",
         "started_at",
@@ -91,6 +93,7 @@ class CallNode(Node):
     system: AgentHost
     cell: ServingCell[Any]
     parent: Self | None
+    parent_id: int | None
     account: InteractionAccount | None
     own_timeout: bool
     started_at: float
@@ -146,6 +149,14 @@ class CallNode(Node):
         return f"<Interaction {self.id} of {self.path}>"
 
     # As a scope
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """The fields by which the lines of a log tell this call from others: the path of the agent, the number of the
+        call, and that of the call that made it, if an agent did."""
+        if self.parent_id is None:
+            return {"actor": self.path, "interaction": self.id}
+        return {"actor": self.path, "interaction": self.id, "parent": self.parent_id}
 
     @property
     def ref(self) -> ActorRef:

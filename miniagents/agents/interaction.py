@@ -116,6 +116,7 @@ class Interaction(ReplyingCall):
         self.arguments = arguments
         self.message_promises = message_promises
         self.parent = parent
+        self.parent_id = None if parent is None else parent.id
         self.account = None
         self.id = next(system.interaction_ids)
         self.sender = sender

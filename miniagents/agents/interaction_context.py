@@ -101,13 +101,13 @@ class InteractionContext(LastingContext):
 
     @property
     def log(self) -> Any:
-        """A structlog logger. It is bound to the path and the interaction, and, where they are known, to the name of
-        the caller and the id of the request that the call belongs to."""
+        """A structlog logger. It is bound to the path and the interaction, and, where they are known, to `parent` (the
+        interaction that made this call), the name of the caller and the id of the request that the call belongs to."""
         context, caller = self._interaction.context, self.caller
         request_id = context.get(current_request_id) if context is not None else current_request_id.get()
         optional = {"caller": caller.name if caller is not None else None, "request_id": request_id}
         fields = {name: value for name, value in optional.items() if value is not None}
-        log = _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
+        log = _log.bind(**self._interaction.log_fields, **fields)
         return QuietLogger(log, self._interaction) if self._interaction.replaying else log
 
     @property

@@ -5,6 +5,7 @@ import platform
 import re
 import socket
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -15,8 +16,13 @@ from miniagents.cli.running.processes import processes
 from miniagents.control import socket_path
 from miniagents.errors import InvalidOptionError, MiniAgentsError
 
-_NOT_SHOWN = ("all", "bench", "examples", "test")
-"""The extras that are for the work on MiniAgents itself, or hold others."""
+_NOT_SHOWN = ("all", "bench", "docs", "examples", "otel", "test")
+"""The extras that are for the work on MiniAgents itself, hold others, or are another name of one."""
+
+_FOLDER = Path(__file__).parents[3]
+"""Where the package lies: a clone, or the folder of all packages."""
+
+_LIBRARY = re.compile(r"[A-Za-z0-9._-]+")
 
 _OF_EXTRA = re.compile(r"""([A-Za-z0-9._-]+).*;.*\bextra == ['"]([^'"]+)['"]""")
 
@@ -51,7 +57,7 @@ def _python() -> Iterator[Check]:
     yield _check(
         "python", "ok" if is_new else "wrong", python if is_new else f"{python}: 3.11 is the oldest that works"
     )
-    folder = Path(__file__).parents[2]
+    folder = _FOLDER / "miniagents"
     try:
         yield _check("miniagents", "ok", f"{version('miniagents')}, {folder}")
     except PackageNotFoundError:
@@ -63,22 +69,39 @@ def _python() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    try:
-        requirements = requires("miniagents") or []
-    except PackageNotFoundError:
-        return
-    extras: dict[str, list[str]] = {}
-    for requirement in requirements:
-        match = _OF_EXTRA.match(requirement)
-        if match is not None and match[2] not in _NOT_SHOWN:
-            extras.setdefault(match[2], []).append(match[1])
-    for extra, libraries in sorted(extras.items()):
+    for extra, libraries in sorted(_libraries_of_extras().items()):
+        if extra in _NOT_SHOWN:
+            continue
         missing = [library for library in libraries if not _is_installed(library)]
         if missing:
             text = f"missing {', '.join(missing)}: pip install 'miniagents[{extra}]'"
             yield _check(f"extra {extra}", "note", text)
         else:
             yield _check(f"extra {extra}", "ok", "installed")
+
+
+def _libraries_of_extras() -> dict[str, list[str]]:
+    """Return the libraries of each extra. Those of a clone are read from the clone: what pip keeps about an editable
+    installation is as old as the installation."""
+    try:
+        project = tomllib.loads((_FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        project = {}
+    if project.get("name") == "miniagents":
+        return {
+            extra: [match[0] for requirement in requirements if (match := _LIBRARY.match(requirement))]
+            for extra, requirements in project["optional-dependencies"].items()
+        }
+    extras: dict[str, list[str]] = {}
+    try:
+        requirements = requires("miniagents") or []
+    except PackageNotFoundError:
+        return extras
+    for requirement in requirements:
+        match = _OF_EXTRA.match(requirement)
+        if match is not None:
+            extras.setdefault(match[2], []).append(match[1])
+    return extras
 
 
 def _is_installed(library: str) -> bool:

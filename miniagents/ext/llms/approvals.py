@@ -71,8 +71,7 @@ class ToolApproval:
         verdict = _verdict(answer.message)
         _log.info(
             "llm.tool_answered",
-            actor=interaction.path,
-            interaction=interaction.id,
+            **interaction.log_fields,
             tool=call.name,
             is_approved=verdict is True,
             by=answer.by,

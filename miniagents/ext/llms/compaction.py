@@ -91,7 +91,7 @@ class Compaction:
         freed = await self._replace_older(request, before, self._compact.keep_last)
         self._poor = 0 if freed >= _LITTLE * limit else self._poor + 1
         if self._poor == _MOST_POOR:
-            _log.warning("llm.compact_given_up", actor=self._interaction.path, tokens=before - freed, limit=limit)
+            _log.warning("llm.compact_given_up", **self._interaction.log_fields, tokens=before - freed, limit=limit)
         return freed > 0 or known is not None
 
     async def shortened_after_overflow(self, request: ModelRequest) -> bool:
@@ -128,7 +128,9 @@ class Compaction:
             async with asyncio.timeout(_COUNT_SECONDS):
                 counted = await provider.count_tokens(request)
         except Exception as error:
-            _log.info("llm.tokens_not_counted", actor=self._interaction.path, error=f"{type(error).__name__}: {error}")
+            _log.info(
+                "llm.tokens_not_counted", **self._interaction.log_fields, error=f"{type(error).__name__}: {error}"
+            )
             return estimated
         return estimated if counted is None else counted
 
@@ -157,21 +159,21 @@ class Compaction:
         systems, others = self._parts()
         older, newer = split(others, keep_last)
         if not older or (len(older) == 1 and isinstance(older[0], SummaryMessage)):
-            _log.warning("llm.compact_failed", actor=self._interaction.path, error="no message may be summarized")
+            _log.warning("llm.compact_failed", **self._interaction.log_fields, error="no message may be summarized")
             return 0
         try:
             summary = summary_of(older, await self._summarize(older, request))
         except Exception as error:
-            _log.warning("llm.compact_failed", actor=self._interaction.path, error=f"{type(error).__name__}: {error}")
+            _log.warning("llm.compact_failed", **self._interaction.log_fields, error=f"{type(error).__name__}: {error}")
             return 0
         if estimate([summary]) >= estimate(older):
-            _log.warning("llm.compact_failed", actor=self._interaction.path, error="the summary is not shorter")
+            _log.warning("llm.compact_failed", **self._interaction.log_fields, error="the summary is not shorter")
             return 0
         self._compact.remember(summary)
         freed = self._put(systems, others, (summary, *newer))
         _log.info(
             "llm.compacted",
-            actor=self._interaction.path,
+            **self._interaction.log_fields,
             tokens=tokens,
             freed=freed,
             messages=len(older),

@@ -68,7 +68,7 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
                 run.fail(error)
                 raise
             errors.append(error)
-            _log.warning("llm.fallback", actor=ctx.interaction.path, model=name, error=str(error))
+            _log.warning("llm.fallback", **ctx.interaction.log_fields, model=name, error=str(error))
         except BaseException as error:
             run.fail(error)
             raise

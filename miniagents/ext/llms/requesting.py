@@ -130,7 +130,7 @@ async def _attempts(
                 raise
             _log.warning(
                 "llm.retry",
-                actor=path,
+                **interaction.log_fields,
                 model=request.model,
                 attempt=attempt,
                 pause=round(pause, 3),
@@ -227,7 +227,7 @@ def _log_call(
     usage = answer.usage or Usage()
     _log.info(
         "llm.call",
-        actor=interaction.path,
+        **interaction.log_fields,
         provider=provider.name,
         model=request.model,
         input_tokens=usage.input_tokens,

@@ -185,7 +185,7 @@ class _Result:
         path, number = self._ctx.interaction.path, self._ctx.interaction.id
         crashed = f"{path}/{self.call.name}"
         self._ctx.system.events.publish(EventKind.CRASH, crashed, error=error, detail=number, logged=True)
-        _log.warning("llm.tool_failed", actor=path, interaction=number, tool=self.call.name, error=repr(error))
+        _log.warning("llm.tool_failed", **self._ctx.interaction.log_fields, tool=self.call.name, error=repr(error))
 
 
 class _RecordedResult(_Result):

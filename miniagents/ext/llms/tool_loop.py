@@ -126,7 +126,7 @@ class ToolLoop:
         messages = [SystemMessage(settings.system), *received] if settings.system else received
         self._conversation = conversation = Conversation(messages)
         for repair in conversation.repairs:
-            _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
+            _log.warning("llm.history_repaired", **self._ctx.interaction.log_fields, repair=repair)
         if is_blank(conversation.messages):
             raise EmptyConversationError(
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
@@ -192,7 +192,7 @@ class ToolLoop:
         reason = message.stop_reason
         _log.warning(
             "llm.tool_calls_cut",
-            actor=self._ctx.interaction.path,
+            **self._ctx.interaction.log_fields,
             stop_reason=reason,
             tools=[call.name for call in message.tool_calls],
         )
@@ -237,7 +237,7 @@ class ToolLoop:
             self._repairs += 1
             _log.warning(
                 "llm.output_repaired",
-                actor=self._ctx.interaction.path,
+                **self._ctx.interaction.log_fields,
                 error=str(problem),
                 no=self._repairs,
             )

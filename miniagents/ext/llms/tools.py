@@ -229,7 +229,9 @@ async def _in_thread(function: Callable[[], object], call: ToolCall, ctx: Intera
     except asyncio.CancelledError as cancelled:
         is_wanted = False
         if has_begun:
-            _log.warning("llm.tool_thread_runs_on", actor=ctx.interaction.path, tool=call.name, running=threads.running)
+            _log.warning(
+                "llm.tool_thread_runs_on", **ctx.interaction.log_fields, tool=call.name, running=threads.running
+            )
         else:
             cancelled.add_note(f"no thread was free for it: they run {threads.running}")
         raise

@@ -1,4 +1,4 @@
-"""OpenTelemetry (extra `otel`) and logs of a system's events. Importing this package loads no optional library."""
+"""OpenTelemetry (extra `telemetry`) and logs of a system's events. Importing this package loads no optional library."""
 
 from typing import TYPE_CHECKING
 
@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 __all__ = ["EventLog", "Telemetry", "instrument", "log_events", "metrics_app", "metrics_route", "trace_context"]
 
 if not TYPE_CHECKING:  # the name is loaded with OpenTelemetry, at its first use
-    __getattr__ = lazy_names(__name__, {"Telemetry": "miniagents.ext.telemetry.telemetry"}, "otel")
+    __getattr__ = lazy_names(__name__, {"Telemetry": "miniagents.ext.telemetry.telemetry"}, "telemetry")

@@ -76,5 +76,5 @@ def _module(name: str) -> ModuleType:
         if not (error.name or "").startswith("opentelemetry"):
             raise
         raise MissingDependencyError(
-            "this needs the package opentelemetry-api: pip install 'miniagents[otel]'", name="opentelemetry"
+            "this needs the package opentelemetry-api: pip install 'miniagents[telemetry]'", name="opentelemetry"
         ) from error

@@ -236,7 +236,7 @@ async def ask_unwanted(kind: str, system: MiniAgents, stubborn: Stubborn, timeou
         return function.fork(non_freezable_kwargs=live).inquire(timeout=timeout)
     if kind == "a message to a class agent":
         named = system.spawn(OfClass.fork(non_freezable_kwargs=live), name="stays")  # type: ignore[attr-defined]
-        return named.ask(TextMessage("hi"), timeout=timeout)  # type: ignore[no-any-return]
+        return named.ask(TextMessage("hi"), timeout=timeout)
     if kind == "a class agent that has run for too long":
         options = SpawnOptions(handler_timeout=0.1)
         agent = OfClass.fork(options=options, non_freezable_kwargs=live)  # type: ignore[attr-defined]

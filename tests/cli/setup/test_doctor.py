@@ -73,9 +73,22 @@ def test_a_key_is_told_to_be_there_and_never_shown(port: int, capsys: Capture, m
     assert re.search(r"note +ANTHROPIC_API_KEY +not set", out)
 
 
-def test_an_extra_that_is_missing_is_told_with_its_command(
+def test_the_extras_of_a_clone_are_those_of_its_pyproject(
     port: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checks, "requires", lambda _: ["click; extra == 'of-an-older-installation'"])
+
+    _, found = examined(capsys, "--port", str(port))
+
+    extras = {name.removeprefix("extra ") for name in found if name.startswith("extra ")}
+    assert {"a2a", "ag-ui", "bedrock", "journal", "mcp", "telemetry", "vertex"} <= extras
+    assert extras.isdisjoint({"all", "docs", "examples", "of-an-older-installation", "otel", "test"})
+
+
+def test_an_extra_that_is_missing_is_told_with_its_command(
+    port: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checks, "_FOLDER", tmp_path)
     requirements = [
         "msgspec>=0.19",
         "click>=8.2; extra == 'cli'",

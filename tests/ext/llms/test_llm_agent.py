@@ -1,10 +1,22 @@
 """LLM agents against a provider that is a real server: requests, streams, replies."""
 
 import sys
+from typing import Any
 
 import pytest
 
-from miniagents import AssistantMessage, MiniAgent, MiniAgents, RetryPolicy, Sendable, SystemMessage, UserMessage
+from miniagents import (
+    AssistantMessage,
+    InteractionContext,
+    MiniAgent,
+    MiniAgents,
+    RetryPolicy,
+    Sendable,
+    SystemMessage,
+    UserMessage,
+    gather,
+    miniagent,
+)
 from miniagents.errors import (
     AuthenticationError,
     ContextOverflowError,
@@ -221,6 +233,27 @@ async def test_each_request_is_logged_without_its_prompt(
     assert (entry["model"], entry["input_tokens"], entry["output_tokens"], entry["retries"]) == ("gpt-5-mini", 2, 2, 0)
     assert "the prompt" not in repr(log)
     assert "the answer" not in repr(log)
+
+
+async def test_the_lines_about_a_model_tell_which_call_of_which_agent_it_was_asked_for(
+    fake_provider: FakeProvider, log: list[dict[str, Any]]
+) -> None:
+    model = agent_of("openai", fake_provider)
+
+    @miniagent
+    async def researcher(ctx: InteractionContext, number: int) -> None:
+        ctx.log.info("asks", number=number)
+        ctx.reply(model.inquire(f"question {number}"))
+
+    fake_provider.reset(*["an answer"] * 3)
+    async with MiniAgents():
+        await gather(*[researcher.inquire(number=number) for number in range(3)])
+
+    asking = {entry["interaction"]: entry["number"] for entry in log if entry["event"] == "asks"}
+    calls = [entry for entry in log if entry["event"] == "llm.call"]
+    assert sorted(asking[call["parent"]] for call in calls) == [0, 1, 2]
+    assert len({call["interaction"] for call in calls} | set(asking)) == 6
+    assert not any("parent" in entry for entry in log if entry["event"] == "asks")
 
 
 async def test_embeddings_of_each_message_or_of_all_together(fake_provider: FakeProvider) -> None:

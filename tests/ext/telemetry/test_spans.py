@@ -589,7 +589,7 @@ def test_without_the_extra_the_error_names_it() -> None:
         "    except MissingDependencyError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
-    assert done.stdout.count("pip install 'miniagents[otel]'") == 2
+    assert done.stdout.count("pip install 'miniagents[telemetry]'") == 2
 
 
 @pytest.mark.real_time
