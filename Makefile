@@ -83,6 +83,7 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks website
 	$(BIN)/ruff format --check miniagents tests examples benchmarks website
 	$(BIN)/mypy
+	$(BIN)/python -m tests.blocks
 
 # What a release must hold: wheel and sdist, each extra alone, the oldest libraries, the version. Needs the package index.
 release-check: $(VENV)/.test-stamp

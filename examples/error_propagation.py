@@ -29,7 +29,8 @@ async def main() -> None:
             except StopAsyncIteration:
                 break
             except LookupError as error:
-                print(f"{type(error).__name__}: {error} ({' <- '.join(error.agent_trace)})")
+                came_through = getattr(error, "agent_trace", ())
+                print(f"{type(error).__name__}: {error} ({' <- '.join(came_through)})")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import importlib.util
 import os
 
-from miniagents import MiniAgent
 from miniagents.errors import MissingDependencyError
-from miniagents.ext.llms import AnthropicAgent, LocalAgent, OpenAIAgent
+from miniagents.ext.llms import AnthropicAgent, LLMAgent, LocalAgent, OpenAIAgent
 from miniagents.ext.llms.local import default_model
 
 LOCAL = "local"
@@ -16,7 +15,7 @@ class ModelMissingError(Exception):
     """The model cannot be used; the text says what to do."""
 
 
-def model_of(name: str | None = None, *, max_tokens: int = 400) -> MiniAgent:
+def model_of(name: str | None = None, *, max_tokens: int = 400) -> LLMAgent:
     """Return the agent of a model, after checking that the model can be used.
 
     Args:

@@ -8,7 +8,6 @@ import structlog
 from miniagents import InteractionContext, MiniAgents, miniagent
 
 
-@miniagent
 class Account:
     """Keeps the balance of one customer."""
 
@@ -21,16 +20,19 @@ class Account:
             ctx.reply(f"balance: {self.balance}")
 
 
+account = miniagent(Account)
+
+
 async def main() -> None:
     async with MiniAgents() as system:
-        account = system.spawn(Account, name="alice", opening=100)
-        print(await account.inquire("20"))
-        print(await account.inquire("30"))
+        alice = system.spawn(account, name="alice", opening=100)
+        print(await alice.inquire("20"))
+        print(await alice.inquire("30"))
         try:
-            await account.inquire("a lot")
+            await alice.inquire("a lot")
         except ValueError as error:
             print(f"crashed: {error}")
-        print(await account.inquire("1"))
+        print(await alice.inquire("1"))
         print(f"restarts: {system.tree('/alice').restarts}")
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,14 +12,9 @@ import pytest
 
 from miniagents.ext.telemetry.logs import _SAID
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
+from tests.blocks import PAGES, ROOT, blocks_of
 
-ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCKS = [
-    pytest.param(block, id=f"{path.name}-{number}")
-    for path in FILES
-    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.S | re.M), 1)
-]
+BLOCKS = [pytest.param(block.code, id=f"{page.name}-{block.number}") for page in PAGES for block in blocks_of(page)]
 
 LOGS = re.compile(r"(_?log|logger)\.(debug|info|warning|error)|log_fail(ure|ed)")
 
@@ -81,13 +75,13 @@ def test_a_block_prints_what_its_comments_say(block: str, fake_provider: FakePro
 
 
 def test_links_of_the_documentation_lead_somewhere() -> None:
-    for path in FILES:
+    for path in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 def test_every_path_that_the_documentation_names_exists() -> None:
-    for page in FILES:
+    for page in PAGES:
         named = re.findall(r"`((?:miniagents|tests|benchmarks|docs|examples)/[\w./-]*)`", page.read_text())
         assert [path for path in named if not (ROOT / path).exists()] == [], page.name
 
@@ -96,7 +90,7 @@ def test_every_test_that_the_documentation_names_exists() -> None:
     defined = {
         name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
-    for path in (*FILES, ROOT / "tests" / "supervision" / "SUPERVISOR_SUITE.md"):
+    for path in (*PAGES, ROOT / "tests" / "supervision" / "SUPERVISOR_SUITE.md"):
         assert set(re.findall(r"`(test_\w+)`", path.read_text())) - defined == set()
 
 

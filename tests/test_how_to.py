@@ -30,7 +30,7 @@ def blocks(page: str, fence: str) -> list[str]:
 async def test_the_cells_of_the_notebook_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
 
-    for cell in blocks("jupyter.md", 'python title="a cell"'):
+    for cell in blocks("jupyter.md", r'python title="In \[\d+\]"'):
         outcome = eval(compile(cell, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
         if inspect.iscoroutine(outcome):  # the cell has an await, as IPython finds out, too
             await outcome

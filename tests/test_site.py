@@ -9,12 +9,20 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
 pytest.importorskip("material", reason="the site is built by mkdocs-material (extra `docs`)")
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings (extra `docs`)")
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from website import diagrams
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -154,6 +162,22 @@ def test_a_link_to_a_file_of_the_repository_leads_to_a_page_that_shows_it(site: 
 
     assert "../repository/miniagents/promising/promise.py.html" in links
     assert "class" in (site / "repository/miniagents/promising/promise.py.html").read_text()
+
+
+def test_a_diagram_that_has_a_picture_is_shown_as_a_picture_and_another_one_as_text() -> None:
+    page, config = cast(Page, SimpleNamespace(url="contributing/page.html")), MkDocsConfig()
+    known, new = "flowchart TD\n  a --> b\n", "flowchart TD\n  b --> c\n"
+    files = Files([File(diagrams.name_of(known), "docs", "site", use_directory_urls=False)])
+
+    shown = diagrams.on_page_markdown(f"```mermaid\n{known}```\n\n```mermaid\n{new}```\n", page, config, files)
+
+    assert f'src="../{diagrams.name_of(known)}">\n\n```mermaid\n{new}```\n' in shown
+    assert known not in shown
+
+
+def test_a_picture_in_two_colours_follows_the_colours_of_the_site(pages: dict[str, Html]) -> None:
+    assert {"images/observer-dark.webp", "images/observer-light.webp"} <= set(pages["index.html"].loads)
+    assert {"only-dark", "only-light"} <= pages["index.html"].classes
 
 
 def test_the_name_of_a_test_leads_to_the_file_of_the_test(site: Path, pages: dict[str, Html]) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from miniagents import InteractionContext, MiniAgent, miniagent
 from miniagents.errors import MiniAgentsError
+from miniagents.ext.llms import LLMAgent
 from miniagents.ext.mcp import McpServer
 
 TASK = (
@@ -42,14 +43,14 @@ class Findings(msgspec.Struct, frozen=True):
 
 @miniagent
 async def editor(
-    ctx: InteractionContext, reviewers: Mapping[str, MiniAgent], judge: MiniAgent, repository: McpServer
+    ctx: InteractionContext, reviewers: Mapping[str, LLMAgent[Findings]], judge: MiniAgent, repository: McpServer
 ) -> None:
     """Let all reviewers read, and reply with what they have found, by file and line, and with a verdict."""
     calls = {kind: reviewer.inquire(ctx.message_promises) for kind, reviewer in reviewers.items()}
     problems: dict[tuple[str, int], list[str]] = {}
     for kind, replies in calls.items():
         try:
-            findings: list[Finding] = (await replies)[-1].output.findings
+            findings = (await replies)[-1].output.findings
         except MiniAgentsError as error:  # the others have read, too, and what they have found counts
             ctx.reply(f"{kind}: failed, {error}")
             continue
@@ -70,7 +71,7 @@ async def _line(repository: McpServer, file: str, number: int) -> str:
     return "no such file" if text.is_error else numbered.get(str(number), "no such line").strip()
 
 
-def crew(models: Mapping[str, MiniAgent], judge: MiniAgent, repository: McpServer) -> MiniAgent:
+def crew(models: Mapping[str, LLMAgent], judge: LLMAgent, repository: McpServer) -> MiniAgent:
     """Return the editor of a crew.
 
     Args:

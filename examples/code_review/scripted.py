@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from examples.code_review.crew import Finding, Findings
-from miniagents import MiniAgent
-from miniagents.ext.llms import ToolResultMessage
+from miniagents.ext.llms import LLMAgent, ToolResultMessage
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 
 PATTERNS = {
@@ -17,7 +16,7 @@ PATTERNS = {
 }
 
 
-def reviewer(kind: str) -> MiniAgent:
+def reviewer(kind: str) -> LLMAgent:
     """Return a model that knows one kind of fault."""
     pattern, problem = PATTERNS[kind]
 
@@ -40,7 +39,7 @@ def reviewer(kind: str) -> MiniAgent:
     return ScriptedModel.fork(script=Script(answer))
 
 
-def judge() -> MiniAgent:
+def judge() -> LLMAgent:
     """Return a model that lets code pass in which nothing was found."""
 
     def answer(request: Any) -> str:

@@ -78,7 +78,6 @@ class Searcher(Actor):
         return hits
 
 
-@miniagent
 class Reader:
     """Reads one passage at a time and finds the most relevant line."""
 
@@ -106,6 +105,9 @@ class Reader:
         )
         attempt.at("end")
         ctx.reply(finding)
+
+
+reader = miniagent(Reader)
 
 
 @miniagent

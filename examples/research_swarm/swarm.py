@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
+from examples.research_swarm.agents import Finding, Search, Searcher, planner, reader, writer
 from examples.research_swarm.chaos import ChaosError, chaos_of
 from examples.research_swarm.documents import Library, library_of
 from examples.research_swarm.index import Index, words_of
@@ -144,8 +144,8 @@ class Swarm:
             kwargs={"index": index, "chaos": chaos_of(self._chaos)},
         )
         options = _AGAIN if system.cluster is None else replace(_AGAIN, placement=Placement.SPREAD)
-        reader = Reader.fork(options=options, folder=self._folder, chaos=self._chaos)
-        self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
+        reading = reader.fork(options=options, folder=self._folder, chaos=self._chaos)
+        self._readers = await system.pool(reading, size=READERS, name="readers", strategy=strategy)
 
     async def _count_crashes(self) -> None:
         """Count the crashes on all nodes."""

@@ -26,7 +26,6 @@ def price(article: str) -> str:
     return f"{PRICES[article]:.2f}" if article in PRICES else "we do not have that"
 
 
-@miniagent
 class Orders:
     """Takes and counts orders."""
 
@@ -38,14 +37,16 @@ class Orders:
         ctx.reply({"order": self.count, "article": article, "price": PRICES.get(article)})
 
 
+orders = miniagent(Orders)
+
+
 async def start(system: MiniAgents) -> None:
     """Start the actors that must run before the service is ready."""
-    await system.supervise(Supervisor("shop", strategy=OneForOne(), children=[ChildSpec("orders", Orders)]))
+    await system.supervise(Supervisor("shop", strategy=OneForOne(), children=[ChildSpec("orders", orders)]))
 
 
 clerk = model_of().fork(alias="clerk", system="You sell tea and coffee. Be brief.", tools=[price])
-orders = Served("/shop/orders", arguments=("article",))
-served: dict[str, MiniAgent | Served] = {"clerk": clerk, "orders": orders}
+served: dict[str, MiniAgent | Served] = {"clerk": clerk, "orders": Served("/shop/orders", arguments=("article",))}
 agents = agent_app(served, on_start=start, grace=20.0, limits=Limits(request_timeout=120.0))
 app = FastAPI(title="A shop", lifespan=agents.lifespan, exception_handlers=agents.exception_handlers)
 app.mount("/ai", agents)

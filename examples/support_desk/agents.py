@@ -56,7 +56,7 @@ async def approver(ctx: InteractionContext) -> None:
 async def desk(ctx: InteractionContext, number: int) -> None:
     """Has the clerk answer a question, and closes its ticket."""
     answer = await clerk.inquire(ctx.message_promises).answer()
-    await book_of(ctx.system).send(Answer(number=number, text=str(answer)), message_id=f"ticket-{number}")
+    await book_of(ctx.system).send(Answer(number=number, answer=str(answer)), message_id=f"ticket-{number}")
 
 
 def scripted(request: ModelRequest) -> Reply:

@@ -35,7 +35,7 @@ class Answer(Message):
     """Closes a ticket with an answer."""
 
     number: int
-    text: str
+    answer: str
 
 
 class State(msgspec.Struct):
@@ -64,8 +64,8 @@ class TicketBook(Actor):
                 ticket = Ticket(number=len(self.tickets) + 1, question=question)
                 self.tickets[ticket.number] = ticket
                 return ticket
-            case Answer(number, text):
-                self.tickets[number] = msgspec.structs.replace(self.tickets[number], answer=text)
+            case Answer(number, answer):
+                self.tickets[number] = msgspec.structs.replace(self.tickets[number], answer=answer)
             case Read():
                 return Tickets(tickets=tuple(self.tickets.values()))
             case _:

@@ -91,7 +91,10 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
     try:
         check_collecting(gc)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(body())
+            try:
+                return runner.run(body())
+            finally:
+                _end_tasks(runner.get_loop(), max(system.grace, INSIST_EVERY))
     except asyncio.CancelledError:
         if terminated:
             # A handler of the program's own ends it; the loop has replaced it for the run.
@@ -112,6 +115,28 @@ def _is_in_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop, within: float) -> None:
+    """End what a second signal has left in a loop: it breaks off the end of the system. The runner cancels all tasks,
+    and would wait for one that swallows that for ever.
+
+    Args:
+        loop: The loop, which does not run.
+        within: Seconds that the tasks have, more than 0. Those that have not ended then are abandoned.
+    """
+    tasks = asyncio.all_tasks(loop)
+    if not tasks:
+        return
+    for task in tasks:
+        task.cancel()
+    try:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=within))
+    finally:  # also after one more Ctrl-C
+        for task in tasks:
+            if not task.done():
+                log_abandoned(stack_of(task.get_coro()), task=task.get_name())
+                abandon(task)
 
 
 async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:

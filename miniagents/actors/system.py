@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
@@ -358,6 +359,8 @@ class ActorSystem(Spawner, StoppableSystem):
         if isinstance(actor, Actor):
             kind = type(actor).__name__
             instead = f"; give the class, and what its constructor takes: spawn({kind}, name_of_argument=...)"
+        elif isinstance(actor, type) and iscoroutinefunction(vars(actor).get("__call__")):
+            instead = f"; a class becomes an agent by a call: miniagent({actor.__name__})"
         raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}{instead}")
 
     def place(

@@ -8,7 +8,11 @@ import anyio
 import pytest
 
 from miniagents import (
+    Actor,
+    ActorContext,
+    ActorRef,
     InteractionContext,
+    Message,
     MiniAgents,
     TextMessage,
     miniagent,
@@ -36,6 +40,38 @@ async def test_a_timeout_cancels_the_interaction_and_everything_below_it() -> No
         assert log == ["cancelled"]
         assert system.interactions() == ()
         assert system.tree("/agents/outer").restarts == 0
+
+
+async def test_a_deadline_interrupts_a_handler_that_works_for_a_function_agent_and_not_one_that_was_asked_with_it() -> (
+    None
+):
+    log: list[str] = []
+
+    class Slow(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            try:
+                await asyncio.sleep(10)
+                log.append("done")
+            except asyncio.CancelledError:
+                log.append("interrupted")
+                raise
+
+    @miniagent
+    async def asks(ctx: InteractionContext, slow: ActorRef) -> None:
+        await slow.ask(TextMessage("work"))
+
+    async with MiniAgents() as system:
+        slow = system.spawn(Slow)
+        with pytest.raises(AskTimeoutError):
+            await asks.inquire(slow=slow, timeout=2.0)
+        await turns()
+        assert log == ["interrupted"]
+
+        with pytest.raises(AskTimeoutError):
+            await slow.ask(TextMessage("work"), timeout=2.0)
+        await asyncio.sleep(20)
+        assert log == ["interrupted", "done"]
+        assert system.tree(slow.path).restarts == 0
 
 
 async def test_cancelling_a_promise_cancels_everything_below_however_deep() -> None:

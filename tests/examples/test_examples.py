@@ -72,4 +72,4 @@ def test_every_example_is_tested() -> None:
         "word_counter",
     }
     talks_to_models = {"chat", "debate", "extraction", "fallback", "tools"}  # test_llm_examples.py
-    assert files == set(EXPECTED) | talks_to_models | {"approval", "mcp_desk", "werewolf"}
+    assert files == set(EXPECTED) | talks_to_models | {"approval", "mcp_desk", "nightly_batch", "werewolf"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.werewolf import CHARACTERS, Accusation, Memory, Villager, game
+from examples.werewolf import CHARACTERS, Accusation, Memory, Villager, game, vengeful
 from miniagents import MiniAgents
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +55,15 @@ def test_a_game_can_be_observed() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_villager_leaves_once_and_somebody_wins(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    async with MiniAgents():
+    async with MiniAgents() as system:
         await game(seed, pace=0.0)
+        left = {villager.path.rpartition("/")[2] for villager in system.tree("/village").children}
 
     told = capsys.readouterr().out
     gone = re.findall(r"bites (\w+)\.|(\w+) has to leave", told)
     names = [bitten or exiled for bitten, exiled in gone]
     assert len(names) == len(set(names))
-    assert set(names) < set(CHARACTERS)
+    assert left == set(CHARACTERS) - set(names)
     (wolf,) = re.findall(r"(\w+) was the wolf", told)
     assert ("The village wins" in told) == (wolf in names)
 
@@ -78,6 +79,14 @@ async def test_who_was_accused_twice_panics_and_remembers_nothing() -> None:
         assert isinstance(vote, Accusation)
         assert (vote.by, vote.of) == ("Bruno", "Ada")
         assert system.tree("/Bruno").restarts == 1
+
+
+def test_the_vengeful_one_accuses_the_last_accuser() -> None:
+    memory = Memory("Clara")
+    for name in ("Ada", "Emil"):
+        memory.hear(Accusation(day=1, by=name, of="Clara"))
+
+    assert vengeful(memory, ["Ada", "Emil"]) == "Emil"
 
 
 def test_a_memory_counts_what_is_heard_again_once() -> None:

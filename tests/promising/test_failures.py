@@ -420,7 +420,7 @@ def test_a_program_that_is_run_reports_what_failed_before_it_ends(tmp_path: Path
     )
 
     assert ended.returncode == 0
-    assert (ended.stdout + ended.stderr).count("ValueError: boom") == count
+    assert (ended.stdout + ended.stderr).count("\n| ValueError: boom\n") == count
 
 
 @pytest.mark.parametrize("how", ["group", "crash after the deadline", "kill of what cleans up"])

@@ -2,16 +2,21 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 
 from miniagents import MiniAgentsError, errors
 from tests.reference.markdown import cell
 
+NAME = re.compile(r"\W*\w+(?: \(\w+\))?")
+"""A name in the tree of the module, with the lines before it and the builtin behind it."""
+
 
 def tree() -> str:
-    """Return the drawn tree."""
+    """Return the drawn tree, without the words beside the names: the table has them."""
     _, _, drawn = (errors.__doc__ or "").partition("::\n\n")
-    lines = [line.removeprefix("    ") for line in drawn.split("\n\n")[0].splitlines()]
+    names = [NAME.match(line.removeprefix("    ")) for line in drawn.split("\n\n")[0].splitlines()]
+    lines = [name[0] for name in names if name is not None]
     return "\n".join(["```text", *lines, "```", ""])
 
 

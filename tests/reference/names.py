@@ -125,6 +125,18 @@ def homes() -> dict[str, list[str]]:
     return pages
 
 
+def chosen_members() -> dict[str, list[str]]:
+    """Return the members that docs/reference/api names, by the class that they are rendered with.
+
+    Some classes have more names than programs use: those that the runtime's own modules call.
+    """
+    entry = re.compile(
+        r"^::: ([\w.]+)\n    options:\n(?: {6}members: \[(.*)\]\n)?(?: {6}inherited_members: \[(.*)\]\n)?", re.M
+    )
+    found = [match for page in API.glob("*.md") for match in entry.findall(page.read_text())]
+    return {path: re.findall(r"\w+", f"{members} {inherited}") for path, members, inherited in found}
+
+
 def used_in_examples() -> list[object]:
     """Return what the blocks of the pages and the examples of docstrings use by a name."""
     used: dict[int, object] = {}

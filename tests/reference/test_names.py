@@ -10,6 +10,7 @@ from tests.reference.names import (
     BLOCK,
     INTERNAL,
     PACKAGES,
+    chosen_members,
     homes,
     named,
     packages_with_names,
@@ -62,6 +63,13 @@ def test_the_generator_of_the_site_finds_each_name_with_its_docstring(source: An
             without.append(name.path)
 
     assert without == ["miniagents.__version__"]
+
+
+def test_the_members_that_a_class_is_rendered_with_are_there_and_documented() -> None:
+    members = {path: [getattr(named(path), name) for name in names] for path, names in chosen_members().items()}
+
+    assert "miniagents.MiniAgent" in members
+    assert [path for path, values in members.items() if not all(inspect.getdoc(value) for value in values)] == []
 
 
 def test_a_name_is_what_its_path_says() -> None:

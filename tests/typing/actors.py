@@ -1,5 +1,7 @@
 """What type checkers see of actors: references, typed asks, and the arguments of constructors."""
 
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_type
 
@@ -61,9 +63,8 @@ async def asks(ref: ActorRef) -> None:
 
 
 def spawns(system: MiniAgents, ctx: ActorContext) -> None:
-    assert_type(system.spawn(Counter), ActorRef)
-    assert_type(system.spawn(Counter, start=3), ActorRef)
-    assert_type(ctx.spawn(Counter, 3), ActorRef)
+    plain, named, positional = system.spawn(Counter), system.spawn(Counter, start=3), ctx.spawn(Counter, 3)
+    assert_type((plain, named, positional), tuple[ActorRef, ActorRef, ActorRef])
     assert_type(ctx.spawn(Shelf, name="shelf", label="A"), ActorRef)
     assert_type(ctx.spawn(Shelf, options=SpawnOptions(handler_timeout=1.0), label="A"), ActorRef)
     assert_type(ctx.spawn(Shelf, kwargs={"label": "A"}), ActorRef)
@@ -102,5 +103,6 @@ def dicts_and_lists() -> None:
     Order(tags=["new"], prices={"tea": 2.5})
     Caller("ann", {"groups": ["staff"]})
     assert_type(TextMessage("x").text, str)
-    assert_type(__version__, str)
+    version: str = __version__
+    del version
     assert_type(ActorStoppedError().path, str)

@@ -1,5 +1,7 @@
 """What type checkers see of agents: functions and classes, calls, pools and sequences of messages."""
 
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
 import asyncio
 from typing import Any, assert_type
 
@@ -95,8 +97,8 @@ async def typed(reader: MiniAgent[TextMessage], ref: AgentRef[TextMessage]) -> N
     assert_type(await reader.inquire("x").answer(), Messages[TextMessage])
     any_agent: MiniAgent = reader
     any_messages: MessageSequencePromise = reader.inquire("x")
-    texts: MiniAgent[TextMessage] = any_agent  # type: ignore[assignment]
-    del any_messages, texts
+    texts: MiniAgent[TextMessage] = parrot  # type: ignore[assignment]
+    del any_agent, any_messages, texts
 
 
 async def spawned(system: MiniAgents, ctx: InteractionContext, reader: MiniAgent[TextMessage]) -> None:

@@ -1,5 +1,7 @@
 """What type checkers see of agents that talk to models: options, and the types of their replies."""
 
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
 from typing import Any, Literal, Unpack, assert_type
 
 import msgspec

@@ -60,9 +60,6 @@ class Actor:
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
 
-    if TYPE_CHECKING:
-        _reference: ActorRef  # see `Spawnable`
-
     _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
     def __init_subclass__(cls, **config: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from miniagents.actors.arguments import by_name, merged
 from miniagents.actors.messaging.options import SpawnOptions
+from miniagents.actors.messaging.ref import ActorRef
 from miniagents.supervision import Restart, Routing, Shutdown, Strategy
 
 R_co = TypeVar("R_co", covariant=True)
@@ -13,11 +14,17 @@ P = ParamSpec("P")
 
 
 class Spawnable(Protocol[R_co]):
-    """An agent, or an instance of an actor, as type checkers see it: with the class of its references. The attribute
-    does not exist at run time."""
+    """An agent, as type checkers see it: with the class of its references. The attribute does not exist at run time."""
 
     @property
     def _reference(self) -> R_co: ...
+
+
+class Receiver(Protocol):
+    """An actor, as type checkers see it here."""
+
+    def receive(self, message: Any, ctx: Any, /) -> Coroutine[Any, Any, Any]:
+        """Handle one message."""
 
 
 class Spawner:
@@ -30,30 +37,30 @@ class Spawner:
     @overload
     def spawn(
         self,
-        actor: Callable[..., Spawnable[R]],
+        actor: Callable[..., Receiver],
         /,
         *args: Any,
         name: str | None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Any,
-    ) -> R: ...
+    ) -> ActorRef: ...
 
     @overload
     def spawn(
         self,
-        actor: Callable[..., Spawnable[R]],
+        actor: Callable[..., Receiver],
         /,
         *args: Any,
         options: SpawnOptions | None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Any,
-    ) -> R: ...
+    ) -> ActorRef: ...
 
     @overload
     def spawn(
-        self, actor: Callable[..., Spawnable[R]], /, *args: Any, kwargs: Mapping[str, Any] | None, **arguments: Any
-    ) -> R: ...
+        self, actor: Callable[..., Receiver], /, *args: Any, kwargs: Mapping[str, Any] | None, **arguments: Any
+    ) -> ActorRef: ...
 
     @overload
     def spawn(
@@ -85,7 +92,7 @@ class Spawner:
     ) -> Any: ...
 
     @overload  # the last, since it is the one that a type checker speaks of if none fits
-    def spawn(self, actor: Callable[P, Spawnable[R]], /, *args: P.args, **arguments: P.kwargs) -> R: ...
+    def spawn(self, actor: Callable[P, Receiver], /, *args: P.args, **arguments: P.kwargs) -> ActorRef: ...
 
     def spawn(  # type: ignore[misc]  # mypy does not see that `**arguments` takes what a `ParamSpec` does
         self,

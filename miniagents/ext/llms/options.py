@@ -102,7 +102,7 @@ class LLMOptions(OptionsBesideOutput, total=False):
         from miniagents.ext.llms import LLMAgent, LLMOptions, OpenAIAgent
 
         def assistant(**options: Unpack[LLMOptions]) -> LLMAgent:
-            return OpenAIAgent.fork(system="You are helpful.", **options)
+            return OpenAIAgent.fork(**options).fork(system="You are helpful.")
 
         async def main() -> None:
             print(await assistant(model="gpt-5-mini", max_tokens=100).inquire("Hi"))

@@ -60,8 +60,11 @@ class Served:
 
 
 Agents: typing.TypeAlias = (
-    "MiniAgent | AgentRef | Served | Sequence[MiniAgent | AgentRef | Served] | "
-    "Mapping[str, MiniAgent | AgentRef | Served | str]"
+    MiniAgent
+    | AgentRef
+    | Served
+    | Sequence[MiniAgent | AgentRef | Served]
+    | Mapping[str, MiniAgent | AgentRef | Served | str]
 )
 """One agent, several, served under their aliases, or agents by the names for clients."""
 
@@ -188,14 +191,18 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
     Raises:
         InvalidOptionError: A name is taken or not valid, or an object is not an agent.
     """
-    if isinstance(agents, (MiniAgent, AgentRef, Served)):
+    if isinstance(agents, (MiniAgent, AgentRef, Served, type)):
         agents = (agents,)
     pairs = agents.items() if isinstance(agents, Mapping) else [(None, agent) for agent in agents]
     entries: dict[str, Entry] = {}
     for name, agent in pairs:
         served = agent if isinstance(agent, Served) else Served(agent)
         if not isinstance(served.agent, (MiniAgent, AgentRef, str)):
-            raise InvalidOptionError(f"agent_app() serves agents, their references or their paths, not {agent!r}")
+            is_class = isinstance(served.agent, type)
+            instead = f"; a class becomes an agent by a call: miniagent({served.agent.__name__})" if is_class else ""
+            raise InvalidOptionError(
+                f"agent_app() serves agents, their references or their paths, not {agent!r}{instead}"
+            )
         if name is None:
             if isinstance(served.agent, str):
                 raise InvalidOptionError(f"the agent at {served.agent} needs a name: give a dict")

@@ -14,6 +14,7 @@ from miniagents import (
     ActorSystem,
     Backoff,
     ChildSpec,
+    InteractionContext,
     Mailbox,
     Message,
     MessagePromise,
@@ -157,7 +158,7 @@ async def test_what_spawn_takes_for_itself_is_checked() -> None:
         with pytest.raises(
             InvalidOptionError, match=r"give the class, and what its constructor takes: spawn\(Counter,"
         ):
-            system.spawn(Counter())
+            system.spawn(Counter())  # type: ignore[call-overload]
         assert system.tree("/").children == ()
 
 
@@ -309,10 +310,16 @@ async def test_a_streamer_in_the_place_of_the_content_is_told_where_it_belongs()
             MessagePromise(prefill_message="x")  # type: ignore[arg-type]
 
 
+class Cart:
+    async def __call__(self, ctx: InteractionContext) -> None: ...
+
+
 async def test_an_agent_in_the_place_of_an_actor_is_told_where_it_belongs() -> None:
     async with ActorSystem() as system:
         with pytest.raises(InvalidOptionError, match="an actor is a subclass of Actor, not <MiniAgent parrot>"):
             system.spawn(miniagent(parrot))
+        with pytest.raises(InvalidOptionError, match=r"not <class .*Cart'>; a class becomes .* miniagent\(Cart\)$"):
+            system.spawn(Cart)
         with pytest.raises(AgentArgumentError, match="takes no argument 'x'"):
             system.spawn(Counter, x=1)  # type: ignore[call-overload]
 

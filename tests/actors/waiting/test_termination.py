@@ -236,7 +236,7 @@ async def ask_unwanted(kind: str, system: MiniAgents, stubborn: Stubborn, timeou
         return function.fork(non_freezable_kwargs=live).inquire(timeout=timeout)
     if kind == "a message to a class agent":
         named = system.spawn(OfClass.fork(non_freezable_kwargs=live), name="stays")  # type: ignore[attr-defined]
-        return named.ask(TextMessage("hi"), timeout=timeout)  # type: ignore[no-any-return]
+        return named.ask(TextMessage("hi"), timeout=timeout)
     if kind == "a class agent that has run for too long":
         options = SpawnOptions(handler_timeout=0.1)
         agent = OfClass.fork(options=options, non_freezable_kwargs=live)  # type: ignore[attr-defined]
@@ -520,3 +520,31 @@ def test_a_process_ends_after_a_signal_whatever_its_agents_swallow(
     for name in (*names, "in stay"):
         assert name in said
     assert process.returncode == (-signal.SIGTERM if number is signal.SIGTERM else -signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.real_time
+def test_a_second_control_c_ends_a_process_whatever_its_agents_swallow(tmp_path: Path) -> None:
+    says = PROGRAM.replace("pass", 'print("swallowed", flush=True)').replace("grace=0.5", "grace=2.0")
+    (tmp_path / "program.py").write_text(textwrap.dedent(says))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "program.py", "run"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "swallowed\n"
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=40)
+        finally:
+            process.kill()
+
+    assert process.returncode == -signal.SIGINT
+    assert ABANDONED in said

@@ -121,6 +121,17 @@ def test_names_are_unique_and_fit_into_a_path() -> None:
         agent_app([])
 
 
+class Plain:
+    async def __call__(self, ctx: InteractionContext) -> None: ...
+
+
+def test_a_class_that_is_no_agent_is_refused_and_the_error_says_how_it_becomes_one() -> None:
+    with pytest.raises(InvalidOptionError, match=r"not <class .*Plain'>; a class becomes .* miniagent\(Plain\)$"):
+        agent_app(Plain)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptionError, match=r"or their paths, not 5$"):
+        agent_app([5])  # type: ignore[list-item]
+
+
 async def test_a_class_agent_and_one_that_was_spawned_are_served_by_name() -> None:
     @miniagent
     class Counter:
