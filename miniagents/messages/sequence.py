@@ -388,6 +388,14 @@ class MessageSequenceAppender:
     Args:
         sequence: The sequence.
         capture_errors: An exception in the block becomes part of the sequence instead of leaving the block.
+
+    Example:
+        >>> async with MiniAgents():
+        ...     sequence = MessageSequence()
+        ...     with sequence.message_appender as appender:
+        ...         _ = appender.append("Hello").append(["and", "goodbye"])
+        ...     print([str(message) for message in await sequence.sequence_promise])
+        ['Hello', 'and', 'goodbye']
     """
 
     __slots__ = ("_capture_errors", "_sequence")
