@@ -16,7 +16,7 @@ from miniagents.errors import MiniAgentsError
 _LONGEST = 100
 """Bytes of the path of a socket; macOS takes 103."""
 
-_IS_THERE = hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
+_IS_THERE = hasattr(os, "geteuid")
 """Whether the platform has sockets that belong to a user. Windows has none."""
 
 _STARTING = 60.0

@@ -39,6 +39,11 @@ class Messages(tuple[MessageT_co, ...]):
     def __str__(self) -> str:
         return "\n\n".join(map(str, self))
 
+    @property
+    def text(self) -> str:
+        """The text of all messages, the same as `str(messages)`."""
+        return str(self)
+
 
 class MessageSequencePromise(StreamedPromise[MessagePromise[MessageT_co], Messages[MessageT_co]]):
     """A promise of a sequence. Iterate over it for the promises of the messages, await it for `Messages`.
