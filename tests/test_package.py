@@ -299,7 +299,7 @@ def test_the_package_ships_its_types() -> None:
 
 
 def test_the_tests_have_the_folders_of_the_package() -> None:
-    across = {"benchmarks", "clients", "examples", "otp", "reference", "soak", "storms"}
+    across = {"benchmarks", "clients", "examples", "otp", "reference", "release", "soak", "storms"}
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
 
     strangers = {folder for folder in folders if not across & set(folder.parts) and not (PACKAGE / folder).is_dir()}

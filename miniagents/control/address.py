@@ -16,6 +16,9 @@ from miniagents.errors import MiniAgentsError
 _LONGEST = 100
 """Bytes of the path of a socket; macOS takes 103."""
 
+_IS_THERE = hasattr(os, "geteuid")
+"""Whether the platform has sockets that belong to a user. Windows has none."""
+
 _STARTING = 60.0
 """Seconds after which a socket that refuses connections is stale, and does not just start."""
 
@@ -30,7 +33,7 @@ def socket_path(subject: Path) -> Path:
         subject: The file. The same file by another path has the same socket.
 
     Raises:
-        MiniAgentsError: No folder is private to this user.
+        MiniAgentsError: No folder is private to this user, or the platform has no such sockets.
     """
     return _private_folder() / _name(subject)
 
@@ -39,12 +42,14 @@ def new_socket_path() -> Path:
     """Return a path at which nobody listens, for a process that has no file to be named after. Its folder is made.
 
     Raises:
-        MiniAgentsError: No folder is private to this user.
+        MiniAgentsError: No folder is private to this user, or the platform has no such sockets.
     """
     return _private_folder() / f"{secrets.token_hex(8)}.sock"
 
 
 def _private_folder() -> Path:
+    if not _IS_THERE:
+        raise MiniAgentsError("there are no control sockets on this platform; Linux, macOS and WSL have them")
     reasons = []
     for folder in _folders():
         try:
@@ -81,6 +86,8 @@ def _name(subject: Path) -> str:
 def _folders() -> list[Path]:
     """Return the folders to try, the best one first. A service and a shell of one user may see other variables, so the
     usual runtime folder is tried even if no variable names it."""
+    if not _IS_THERE:
+        return []
     user = os.geteuid()
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folders = [Path(base) / "miniagents" for base in (runtime, f"/run/user/{user}") if base and os.path.isdir(base)]

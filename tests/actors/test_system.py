@@ -190,6 +190,38 @@ def test_a_process_that_its_own_signal_does_not_kill_ends_with_the_status_of_the
     assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
 
 
+_LOOP_OF_ITS_OWN = """
+async def entered():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    async with MiniAgents():
+        await main()
+asyncio.run(entered())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_with_asyncio_run_ends_in_order_by_ctrl_c_and_by_a_sigterm_that_it_makes_a_cancellation(
+    number: signal.Signals,
+) -> None:
+    program = f"import signal\n{_PROGRAM.replace('MiniAgents().run(main())', _LOOP_OF_ITS_OWN)}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != "ready\n":
+                pass
+            process.send_signal(number)
+            rest, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert rest.splitlines() == ["b stopped", "a stopped"]
+    assert errors.splitlines()[-1] == (
+        "KeyboardInterrupt" if number is signal.SIGINT else "asyncio.exceptions.CancelledError"
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_system_in_order_and_the_process_with_the_usual_status(number: signal.Signals) -> None:
     command = [sys.executable, "-c", _PROGRAM]

@@ -5,9 +5,11 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from miniagents import ActorSystem
 from miniagents.control import address, live_sockets, socket_path, sockets_of
 from miniagents.errors import MiniAgentsError
 
@@ -98,3 +100,27 @@ def test_sockets_of_dead_processes_are_removed_once_they_cannot_be_starting(
 
     assert not stale.exists()
     assert starting.exists()
+
+
+def test_a_platform_without_sockets_of_users_has_no_control_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "_IS_THERE", False)
+    monkeypatch.delattr(os, "geteuid")
+    monkeypatch.delattr(socket, "AF_UNIX")
+
+    with pytest.raises(MiniAgentsError, match="no control sockets on this platform; Linux, macOS and WSL have them"):
+        socket_path(Path("/tmp/a.db"))
+    assert live_sockets() == sockets_of(Path("/tmp/a.db")) == []
+
+
+async def test_a_system_runs_without_a_control_socket_where_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setattr(address, "_IS_THERE", False)
+    monkeypatch.delattr(os, "geteuid")
+    monkeypatch.delattr(socket, "AF_UNIX")
+
+    async with ActorSystem(control=True) as system:
+        assert system.control is None
+
+    assert [entry["event"] for entry in log] == ["control.not_open"]
+    assert "on this platform" in log[0]["error"]

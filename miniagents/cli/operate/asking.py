@@ -132,7 +132,9 @@ class Target:
             raise mistake(f"{self.path} cannot be read: {error.strerror}") from error
         if not head.startswith(_MAGIC) or head[_APPLICATION] != APPLICATION_ID.to_bytes(4, "big"):
             raise mistake(f"{self.path} is no journal of miniagents, or its first page is damaged")
-        if owner != os.geteuid():  # files beside it that this user made would keep its own user out
+        if (
+            hasattr(os, "geteuid") and owner != os.geteuid()
+        ):  # files beside it that this user made would keep its own user out
             raise mistake(f"{self.path} belongs to user {owner}; give the command as that user")
         place, without_log = _ROLLBACK
         journal = SqliteJournal(self.path, rollback_journal=head[place] == without_log)

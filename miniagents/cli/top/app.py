@@ -1,6 +1,7 @@
 """`TopApp`: the screen of `miniagents top`."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from typing import Any, ClassVar
@@ -95,7 +96,8 @@ class TopApp(App[int]):
         """Begin to look at the process."""
         self._table("#actors").add_columns(*_ACTOR_COLUMNS)
         self._table("#calls").add_columns(*_CALL_COLUMNS)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.action_leave, _TERMINATED)
+        with contextlib.suppress(NotImplementedError):  # no such handlers on Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.action_leave, _TERMINATED)
         self._show_facts(None)
         self.set_interval(self._every, self._look)
         self._look()

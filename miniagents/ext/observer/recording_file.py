@@ -82,7 +82,8 @@ class RecordingWriter:
             start = self._file.read(len(MAGIC))
             if start and start != MAGIC:
                 raise InvalidOptionError(f"record=: {path} is there, and is no recording: give another name")
-            os.fchmod(self._file.fileno(), 0o600)
+            if hasattr(os, "fchmod"):  # not on Windows, where the folder of a user is closed to others
+                os.fchmod(self._file.fileno(), 0o600)
             self._begin()
         except BaseException:
             self._file.close()

@@ -166,6 +166,15 @@ async def test_a_recording_has_no_texts_unless_they_were_asked_for_and_belongs_t
         assert (word in everything) is is_there, word
 
 
+def test_a_recording_is_written_where_files_have_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fchmod")
+    monkeypatch.delattr(os, "O_NOFOLLOW")
+
+    RecordingWriter(tmp_path / "run.mar", 100_000).close()
+
+    assert (tmp_path / "run.mar").read_bytes().startswith(MAGIC)
+
+
 async def test_a_full_recording_drops_its_older_half_and_can_still_be_played(tmp_path: Path, read: Reads) -> None:
     path = tmp_path / "run.mar"
     writer = RecordingWriter(path, 100_000)
