@@ -108,7 +108,6 @@ CHARACTERS: dict[str, tuple[Choice, str]] = {
 """The villagers: the way in which each of them chooses, and its line."""
 
 
-@miniagent
 class Villager:
     """A player of the game. Its memory lasts as long as its instance."""
 
@@ -148,14 +147,17 @@ class Villager:
             yield f" {word}"
 
 
+villager = miniagent(Villager)
+
+
 @miniagent
 async def moderator(ctx: InteractionContext, village: SupervisorRef, wolf: str, pace: float) -> None:
     """Leads the game, and tells what happens."""
 
     def call(name: str, task: str, talk: Sequence[MessageSequencePromise] = ()) -> MessageSequencePromise:
-        villager = ctx.system.lookup(f"{village.path}/{name}")
-        assert isinstance(villager, AgentRef)  # those that are alive have an agent
-        return villager.inquire(talk, task=task, day=day, alive=tuple(alive))
+        ref = ctx.system.lookup(f"{village.path}/{name}")
+        assert isinstance(ref, AgentRef)  # those that are alive have an agent
+        return ref.inquire(talk, task=task, day=day, alive=tuple(alive))
 
     async def lose(name: str) -> None:
         alive.remove(name)
@@ -204,7 +206,7 @@ async def game(seed: int, pace: float) -> None:
         seed: Decides who the wolf is, and all lots.
         pace: Seconds between two words, 0 or more.
     """
-    children = [ChildSpec(name, Villager, kwargs={"name": name, "seed": seed, "pace": pace}) for name in CHARACTERS]
+    children = [ChildSpec(name, villager, kwargs={"name": name, "seed": seed, "pace": pace}) for name in CHARACTERS]
     strategy = OneForOne(max_restarts=10, within=60.0)
     village = await MiniAgents.get_current().supervise(Supervisor("village", strategy=strategy, children=children))
     wolf = Random(seed).choice(list(CHARACTERS))

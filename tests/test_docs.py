@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from typing import Any
 
 import msgspec
@@ -113,3 +114,19 @@ def test_the_docs_list_the_events_that_are_logged_by_their_names() -> None:
     _, _, tables = (ROOT / "docs" / "reference" / "events.md").read_text().partition("## The log")
     rows = "\n".join(re.findall(r"^\| `.*?`(?= \| )", tables, re.M))
     assert set(re.findall(r"`([a-z_]+\.[a-z_]+)`", rows)) == logged_events()
+
+
+def test_the_page_of_the_extras_names_each_of_them() -> None:
+    page = (ROOT / "docs" / "reference" / "extras.md").read_text()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+    assert set(settings["project"]["optional-dependencies"]) - set(re.findall(r"`([\w-]+)`", page)) == set()
+
+
+def test_the_page_of_the_examples_names_each_of_them() -> None:
+    page = (ROOT / "docs" / "guides" / "examples.md").read_text()
+    parts = {"__init__", "mcp_notes", "models", "word_counter"}  # what examples import or start
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")} - parts
+    names |= {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
+
+    assert names - set(re.findall(r"\[(\w+)\]\(\.\./\.\./examples/", page)) == set()

@@ -34,16 +34,18 @@ LOADED = {"src", "srcset", "poster", "data"}
 
 
 class Html(HTMLParser):
-    """What a page of the site links to and loads, the anchors that it has, and its paragraphs."""
+    """What a page of the site links to, in its text and anywhere, what it loads, its anchors, and its paragraphs."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: list[str] = []
+        self.links_of_the_text: list[str] = []
         self.loads: list[str] = []
         self.classes: set[str] = set()
         self.anchors: set[str] = {""}
         self.paragraphs: list[str] = []
         self._in_paragraph = False
+        self._in_text = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -53,6 +55,8 @@ class Html(HTMLParser):
             self.anchors.add(values["id"])
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
+            self.links_of_the_text += [values["href"]] if self._in_text else []
+        self._in_text = self._in_text or tag == "article"
         if tag == "link":
             self.loads.append(values["href"])
         self.loads += [values[name] for name in LOADED & set(values)]
@@ -62,6 +66,7 @@ class Html(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._in_paragraph = self._in_paragraph and tag != "p"
+        self._in_text = self._in_text and tag != "article"
 
     def handle_data(self, data: str) -> None:
         if self._in_paragraph:
@@ -106,6 +111,16 @@ def test_each_page_of_the_documentation_is_in_the_navigation(pages: dict[str, Ht
     expected = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
 
     assert expected - linked == set()
+
+
+def test_each_page_of_the_documentation_is_at_most_two_clicks_from_the_home_page(pages: dict[str, Html]) -> None:
+    reached = {"index.html"}
+    for _ in range(2):
+        links = {urljoin(page, link) for page in reached for link in pages[page].links_of_the_text}
+        reached |= {link.partition("#")[0] for link in links} & set(pages)
+    expected = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
+
+    assert expected - reached == set()
 
 
 def test_the_site_loads_nothing_from_elsewhere(site: Path, pages: dict[str, Html]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 
 ENTRY = re.compile(r"^(?:[-*]|\d+\.|\|) +\**\[(?P<label>[^]]+)\]\((?P<target>[^)#:]+\.md)\)", re.M)
@@ -29,7 +30,7 @@ def _expanded(items: Iterable[Any], files: Files) -> list[Any]:
                 ((label, value),) = item.items()
                 is_section = isinstance(value, list) or value.endswith("/")
                 inside = _expanded(value if isinstance(value, list) else [value], files) if is_section else value
-                expanded += [{label: inside}] if inside else []  # a folder without pages is left out
+                expanded.append({label: inside})
             case str() if item.endswith("/"):
                 expanded += _section(item, files)
             case _:
@@ -38,10 +39,10 @@ def _expanded(items: Iterable[Any], files: Files) -> list[Any]:
 
 
 def _section(folder: str, files: Files) -> list[Any]:
-    """The pages of a folder in the order of its index page; without an index page, in the order of their names."""
+    """The pages of a folder, in the order of its index page."""
     index = files.get_file_from_path(f"{folder}index.md")
     if index is None:
-        return sorted(uri for uri in files.src_uris if uri.startswith(folder) and uri.endswith(".md"))
+        raise PluginError(f"mkdocs.yml names the folder {folder}, which has no index.md: add one that lists its pages")
     section: list[Any] = [index.src_uri]
     for entry in ENTRY.finditer(index.content_string):
         uri = posixpath.normpath(folder + entry["target"])

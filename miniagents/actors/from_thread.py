@@ -22,6 +22,16 @@ class FromThread:
 
     Args:
         system: The system.
+
+    Example:
+        >>> class Echo(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> async with ActorSystem() as system:
+        ...     echo = system.spawn(Echo)
+        ...     future = await asyncio.to_thread(system.from_thread.ask, echo, TextMessage("hello"))
+        ...     print(await asyncio.wrap_future(future))
+        hello
     """
 
     __slots__ = ("_system",)

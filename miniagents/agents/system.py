@@ -566,7 +566,16 @@ class MiniAgents(AgentHost):
 
 
 class AgentsFromThread(FromThread):
-    """Calls from other threads, to agents as well as to actors."""
+    """Calls from other threads, to agents as well as to actors.
+
+    Example:
+        >>> @miniagent
+        ... async def parrot(ctx):
+        ...     ctx.reply(f"{await ctx.message_promises}!")
+        >>> async with MiniAgents() as system:
+        ...     print(await asyncio.to_thread(lambda: system.from_thread.inquire(parrot, "Hello").result()))
+        Hello!
+    """
 
     __slots__ = ()
 

@@ -13,6 +13,16 @@ class JobChanges(msgspec.Struct, frozen=True):
         answers: How many recorded answers would not be used: those of changed agents, and all below them.
         waits: The ids of the open waits that would vanish. An answer that one of them has is offered to the wait of the
             same name in the new code.
+
+    Example:
+        >>> from miniagents.journal import MemoryJournal
+        >>> @miniagent
+        ... async def writer(ctx):
+        ...     ctx.reply("a poem")
+        >>> async with MiniAgents(journal=MemoryJournal()) as mini:
+        ...     poem = await mini.run_job("poem-1", writer, "the sea")
+        ...     print((await mini.changes_of_job("poem-1")).changed)
+        ()
     """
 
     job: str

@@ -29,6 +29,20 @@ class PendingWait(msgspec.Struct, frozen=True):
         owner: The name of the user on whose behalf the agent waits, or "".
         row: The number of the call; see `Interaction.row`.
         number: Tells waits of the same name in one call apart.
+
+    Example:
+        >>> @miniagent
+        ... async def clerk(ctx):
+        ...     ctx.reply(await ctx.wait_for("approval", prompt="Pay 10 EUR?"))
+        >>> async with MiniAgents() as mini:
+        ...     replies = clerk.inquire()
+        ...     while not (waits := await mini.pending()):
+        ...         await asyncio.sleep(0)
+        ...     print(waits[0].prompt)
+        ...     delivered = await mini.deliver("", waits[0].id, "yes", by="ann")
+        ...     print(await replies)
+        Pay 10 EUR?
+        yes
     """
 
     id: str

@@ -39,6 +39,11 @@ class Messages(tuple[MessageT_co, ...]):
     def __str__(self) -> str:
         return "\n\n".join(map(str, self))
 
+    @property
+    def text(self) -> str:
+        """The text of all messages, the same as `str(messages)`."""
+        return str(self)
+
 
 class MessageSequencePromise(StreamedPromise[MessagePromise[MessageT_co], Messages[MessageT_co]]):
     """A promise of a sequence. Iterate over it for the promises of the messages, await it for `Messages`.
@@ -388,6 +393,14 @@ class MessageSequenceAppender:
     Args:
         sequence: The sequence.
         capture_errors: An exception in the block becomes part of the sequence instead of leaving the block.
+
+    Example:
+        >>> async with MiniAgents():
+        ...     sequence = MessageSequence()
+        ...     with sequence.message_appender as appender:
+        ...         _ = appender.append("Hello").append(["and", "goodbye"])
+        ...     print([str(message) for message in await sequence.sequence_promise])
+        ['Hello', 'and', 'goodbye']
     """
 
     __slots__ = ("_capture_errors", "_sequence")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.werewolf import CHARACTERS, Accusation, Memory, Villager, game, vengeful
+from examples.werewolf import CHARACTERS, Accusation, Memory, game, vengeful, villager
 from miniagents import MiniAgents
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_game_can_be_observed() -> None:
 async def test_a_villager_leaves_once_and_somebody_wins(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     async with MiniAgents() as system:
         await game(seed, pace=0.0)
-        left = {villager.path.rpartition("/")[2] for villager in system.tree("/village").children}
+        left = {child.path.rpartition("/")[2] for child in system.tree("/village").children}
 
     told = capsys.readouterr().out
     gone = re.findall(r"bites (\w+)\.|(\w+) has to leave", told)
@@ -71,7 +71,7 @@ async def test_a_villager_leaves_once_and_somebody_wins(seed: int, capsys: pytes
 async def test_who_was_accused_twice_panics_and_remembers_nothing() -> None:
     talk = [Accusation("It is Bruno.", day=1, by=name, of="Bruno") for name in ("Ada", "Emil")]
     async with MiniAgents() as system:
-        bruno = system.spawn(Villager, name="Bruno", kwargs={"name": "Bruno", "seed": 1, "pace": 0.0})
+        bruno = system.spawn(villager, name="Bruno", kwargs={"name": "Bruno", "seed": 1, "pace": 0.0})
         with pytest.raises(Exception, match="I was in bed"):
             await bruno.inquire(talk, task="vote", day=1, alive=("Ada", "Bruno"))
         (vote,) = await bruno.inquire(task="vote", day=2, alive=("Ada", "Bruno"))

@@ -64,7 +64,7 @@ async def test_the_whole_is_a_tuple_whose_text_is_joined_by_blank_lines() -> Non
     async with PromisingContext():
         whole = await sequence_of("a", "b")
     assert isinstance(whole, Messages)
-    assert str(whole) == "a\n\nb"
+    assert str(whole) == whole.text == "a\n\nb"
     assert isinstance(whole[0], TextMessage)
     assert isinstance((await sequence_of({"x": 1}))[0], DataMessage)
 

@@ -20,6 +20,19 @@ class DurableLetter(msgspec.Struct, frozen=True):
         attempts: How many attempts have crashed the actor, with the last one.
         accepted_at: When the message was accepted, in seconds since the epoch.
         buried_at: When it became a dead letter, in seconds since the epoch.
+
+    Example:
+        >>> from miniagents.journal import MemoryJournal
+        >>> class Strict(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         raise ValueError("no coin")
+        >>> options = SpawnOptions(durable=True, poison_after=1)
+        >>> async with ActorSystem(journal=MemoryJournal()) as system:
+        ...     strict = system.spawn(Strict, name="strict", options=options)
+        ...     answers = await asyncio.gather(strict.ask(TextMessage("a button")), return_exceptions=True)
+        ...     (letter,) = await system.dead_letters.durable.list()
+        ...     print(letter.message, letter.reason, letter.error, sep=", ")
+        a button, poisonous, ValueError: no coin
     """
 
     number: int
@@ -36,7 +49,14 @@ class DurableLetter(msgspec.Struct, frozen=True):
 
 
 class DurableLetters(Protocol):
-    """The dead letters in the journal of a system."""
+    """The dead letters in the journal of a system.
+
+    Example:
+        >>> from miniagents.journal import MemoryJournal
+        >>> async with ActorSystem(journal=MemoryJournal()) as system:
+        ...     print(await system.dead_letters.durable.list())
+        []
+    """
 
     async def list(self, receiver: str | None = None, *, after: int = 0, limit: int = 100) -> list[DurableLetter]:
         """Return dead letters in the order of their numbers.

@@ -154,6 +154,18 @@ class Subscription:
 
     Attributes:
         wants_calls: Whether it is told of calls that begin and end. An observer has hooks for these.
+        missed: The number of events that were thrown away.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         ref = system.spawn(Idle, name="idle")
+        ...         await ref.started()
+        ...         reason = await ref.stop()
+        ...     print([event.kind.name async for event in events], events.missed)
+        ['SPAWN', 'STOP'] 0
     """
 
     wants_calls = True

@@ -15,7 +15,15 @@ from miniagents.messages import DataMessage, Message
 Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent | Literal["wait"]
 """A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)
 to allow the call. Any other value refuses it and is sent to the model as the reason. With "wait", the call waits until
-`MiniAgents.deliver` brings the answer."""
+`MiniAgents.deliver` brings the answer.
+
+Example:
+    >>> def careful(call):
+    ...     return call.name != "delete" or "Ask before you delete."
+    >>> approve: Approve = careful
+    >>> approve(ToolCall("call_1", "delete"))
+    'Ask before you delete.'
+"""
 
 WAIT: Final = "wait"
 
