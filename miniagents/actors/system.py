@@ -14,6 +14,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
 
+from miniagents.actors.api import Shown
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
@@ -80,7 +81,7 @@ _CONTROL = "MINIAGENTS_CONTROL"
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
-class ActorSystem(Spawner, StoppableSystem):
+class ActorSystem(Shown, Spawner, StoppableSystem):
     """A tree of supervised actors in one event loop.
 
     Use it with `async with`, with `ActorSystem().run(main())`, or with `activate()` and `await afinalize()` inside a
