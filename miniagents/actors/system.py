@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction
@@ -150,16 +150,16 @@ class ActorSystem(Shown, Spawner, StoppableSystem):
         self.journal = journal
         self.cluster = cluster
         self._wants_control = control
-        self.id = register(self)
-        self.id_hash = hash_of(self.id)
+        self.id: str = register(self)
+        self.id_hash: int = hash_of(self.id)
         self.grace = grace
         self.events = Events(self)
-        self.changes = Changes()
+        self.changes: Changes = Changes()
         self.watches = Watches(self)
-        self.observers = Observers(observers, self.events)
-        self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
-        self.scheduling = Scheduling()
-        self.thread_id = 0
+        self.observers: Observers = Observers(observers, self.events)
+        self.dead_letters: DeadLetters = DeadLetters(dead_letters_kept, self._on_dead_letter)
+        self.scheduling: Scheduling = Scheduling()
+        self.thread_id: int = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
@@ -167,7 +167,7 @@ class ActorSystem(Shown, Spawner, StoppableSystem):
         self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
-        self.uids = itertools.count(1)
+        self.uids: Iterator[int] = itertools.count(1)
         self.starting_again: dict[LivingCell, Promise[None]] = {}
         self._groups: dict[str, Group] = {}
         self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal

@@ -113,7 +113,7 @@ class Interaction(ReplyingCall):
         self.system = system
         self.cell = cell
         self.agent = agent
-        self.arguments = arguments
+        self.arguments: Mapping[str, Any] = arguments
         self.message_promises = message_promises
         self.parent = parent
         self.parent_id = None if parent is None else parent.id
@@ -122,7 +122,7 @@ class Interaction(ReplyingCall):
         self.sender = sender
         self._correlation_id = correlation_id
         self.trace = trace
-        self.label = label
+        self.label: str | None = label
         self.agent_trace = agent.as_trace if parent is None else (agent, *parent.agent_trace)[:_LONGEST_TRACE]
         self.own_timeout = timeout is not None and (deadline is None or now + timeout <= deadline)
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
@@ -130,13 +130,13 @@ class Interaction(ReplyingCall):
         self.task = None
         self.waits = None
         self.started_at = now
-        self.since = 0.0
+        self.since: float = 0.0
         self._coro = None
         self.is_running = False
         self.cancelled = None
         self.told_to_end_at = None
         self.abandoned = False
-        self.tokens = 0
+        self.tokens: int = 0
         self.cost: float | None = 0.0
         self.ctx: Any = None
         self.open_calls = self._below = self._background = NOTHING
