@@ -37,6 +37,7 @@ LAYERS = [
 
 ROOMS = {
     "actors": [
+        "api",
         "arguments",
         "threads",
         "wall_clock",

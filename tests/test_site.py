@@ -60,7 +60,7 @@ class Html(HTMLParser):
         if tag == "link":
             self.loads.append(values["href"])
         self.loads += [values[name] for name in LOADED & set(values)]
-        self._in_paragraph = tag == "p" or (self._in_paragraph and tag not in {"li", "td", "code"})
+        self._in_paragraph = tag == "p" or (self._in_paragraph and tag not in {"li", "td", "code", "a"})
         if tag == "p":
             self.paragraphs.append("")
 

@@ -8,12 +8,13 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
 
+from miniagents.actors.api import Shown
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
@@ -80,7 +81,7 @@ _CONTROL = "MINIAGENTS_CONTROL"
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
-class ActorSystem(Spawner, StoppableSystem):
+class ActorSystem(Shown, Spawner, StoppableSystem):
     """A tree of supervised actors in one event loop.
 
     Use it with `async with`, with `ActorSystem().run(main())`, or with `activate()` and `await afinalize()` inside a
@@ -149,16 +150,16 @@ class ActorSystem(Spawner, StoppableSystem):
         self.journal = journal
         self.cluster = cluster
         self._wants_control = control
-        self.id = register(self)
-        self.id_hash = hash_of(self.id)
+        self.id: str = register(self)
+        self.id_hash: int = hash_of(self.id)
         self.grace = grace
         self.events = Events(self)
-        self.changes = Changes()
+        self.changes: Changes = Changes()
         self.watches = Watches(self)
-        self.observers = Observers(observers, self.events)
-        self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
-        self.scheduling = Scheduling()
-        self.thread_id = 0
+        self.observers: Observers = Observers(observers, self.events)
+        self.dead_letters: DeadLetters = DeadLetters(dead_letters_kept, self._on_dead_letter)
+        self.scheduling: Scheduling = Scheduling()
+        self.thread_id: int = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
@@ -166,7 +167,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
-        self.uids = itertools.count(1)
+        self.uids: Iterator[int] = itertools.count(1)
         self.starting_again: dict[LivingCell, Promise[None]] = {}
         self._groups: dict[str, Group] = {}
         self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal

@@ -137,20 +137,20 @@ class MiniAgent(Misused, CallTarget[MessageT_co]):
         live_arguments: Mapping[str, Any],
         system: AgentHost | None = None,
     ) -> None:
-        self.wrapped = wrapped
-        self.is_class = isinstance(wrapped, type)
-        self.alias = alias if alias is not None else wrapped.__name__
+        self.wrapped: Any = wrapped
+        self.is_class: bool = isinstance(wrapped, type)
+        self.alias: str = alias if alias is not None else wrapped.__name__
         check_name("alias=", self.alias)
         check_kind(f"agent {self.alias}: description=", description, str, or_none=True)
         about = description if description is not None else inspect.getdoc(wrapped)
         # The docstring may speak of the agent by the name that it gets.
-        self.description = " ".join(about.replace("{AGENT_ALIAS}", self.alias).split()) if about else None
-        self.options = options
+        self.description: str | None = " ".join(about.replace("{AGENT_ALIAS}", self.alias).split()) if about else None
+        self.options: AgentOptions = options
         live_names = live_parameters(wrapped.__init__ if self.is_class else wrapped)
-        self.arguments = freeze_arguments(
+        self.arguments: FrozenDict[str, Any] = freeze_arguments(
             self.alias, {name: value for name, value in arguments.items() if name not in live_names}
         )
-        self.live_arguments = {
+        self.live_arguments: dict[str, Any] = {
             **live_arguments,
             **{name: as_live(value) for name, value in arguments.items() if name in live_names},
         }
@@ -159,8 +159,8 @@ class MiniAgent(Misused, CallTarget[MessageT_co]):
         live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
         self._key = (wrapped, self.alias, self.arguments, live, options.spawn, options.version)
         self._hash = hash(self._key)
-        self.as_trace = (self,)
-        self.__name__ = self.alias
+        self.as_trace: tuple[MiniAgent[Any], ...] = (self,)
+        self.__name__: str = self.alias
 
     def called_agent(self) -> "MiniAgent[MessageT_co]":
         return self

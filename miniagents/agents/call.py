@@ -46,7 +46,7 @@ class AgentCall(Generic[MessageT_co]):
     __slots__ = ("_input", "_interaction", "_owner", "agent")
 
     def __init__(self, interaction: "Interaction", start_soon: bool) -> None:
-        self.agent = interaction.agent
+        self.agent: MiniAgent[Any] = interaction.agent
         self._interaction = interaction
         self._input = MessageSequence(errors_as_messages=False)
         self._input.open()

@@ -113,7 +113,7 @@ class Interaction(ReplyingCall):
         self.system = system
         self.cell = cell
         self.agent = agent
-        self.arguments = arguments
+        self.arguments: Mapping[str, Any] = arguments
         self.message_promises = message_promises
         self.parent = parent
         self.parent_id = None if parent is None else parent.id
@@ -122,7 +122,7 @@ class Interaction(ReplyingCall):
         self.sender = sender
         self._correlation_id = correlation_id
         self.trace = trace
-        self.label = label
+        self.label: str | None = label
         self.agent_trace = agent.as_trace if parent is None else (agent, *parent.agent_trace)[:_LONGEST_TRACE]
         self.own_timeout = timeout is not None and (deadline is None or now + timeout <= deadline)
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
@@ -130,13 +130,13 @@ class Interaction(ReplyingCall):
         self.task = None
         self.waits = None
         self.started_at = now
-        self.since = 0.0
+        self.since: float = 0.0
         self._coro = None
         self.is_running = False
         self.cancelled = None
         self.told_to_end_at = None
         self.abandoned = False
-        self.tokens = 0
+        self.tokens: int = 0
         self.cost: float | None = 0.0
         self.ctx: Any = None
         self.open_calls = self._below = self._background = NOTHING
@@ -249,7 +249,7 @@ class Interaction(ReplyingCall):
                 self.mark(error)
             self.is_running = False
             if settles and error is not None and not isinstance(error, (*self.answers, PromiseCancelledError)):
-                self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id, actor=self.cell)
+                self.system.events.publish(EventKind.CRASH, self.path, error=error, actor=self.cell, call=self)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
             elif self.account is not None:
@@ -278,9 +278,15 @@ class Interaction(ReplyingCall):
         """Cancel the call if it runs for longer than its `handler_timeout`."""
         self._run_timer = self.system.loop.call_later(seconds, self._hangs, seconds)
 
+    def stop_watch(self) -> None:
+        """Let an attempt that has ended not be taken for one that hangs."""
+        if self._run_timer is not None:
+            self._run_timer.cancel()
+            self._run_timer = None  # its context leads back to here, and so does that of the other timer
+
     def _hangs(self, seconds: float) -> None:
         if not self._done:
-            self.system.events.publish(EventKind.HANG, self.path, detail=self.id, actor=self.cell)
+            self.system.events.publish(EventKind.HANG, self.path, actor=self.cell, call=self)
             self.begin_cancel(
                 HandlerTimeoutError(
                     f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path
@@ -300,12 +306,11 @@ class Interaction(ReplyingCall):
         self.error = error
         self.is_running = False
         if self._run_timer is not None:
-            self._run_timer.cancel()
-            self._run_timer = None  # its context leads back to here, and so does that of the other timer
+            self.stop_watch()
         if self.open_calls:
             self._finish_open_calls()
         if error is not None and not self._is_crash(error) and self.goes_unheard(error):
-            log_failure("call.failed_unheard", error, actor=self.path, interaction=self.id)
+            log_failure("call.failed_unheard", error, **self.log_fields)
         if error is not None and not self.are_replies_closed:
             if self.cancelled is not None or self._sequence is None:
                 self.replies.push_error(error)

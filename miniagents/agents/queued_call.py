@@ -93,6 +93,12 @@ class QueuedCall(CallNode):
         """End the call with an error, if it has not ended."""
         self.finish(error)
 
+    def hung(self, error: BaseException) -> None:
+        """End the call for its caller, since its code was cancelled and does not end."""
+        self.abandoned = True
+        self.replies.reject(error)
+        self.cancel_background(error, {})
+
     def stopped(self, reason: object, cause: BaseException | None = None) -> None:
         """End the call because the agent ended."""
         if not self._done:

@@ -369,13 +369,13 @@ class MiniAgents(AgentHost):
     def run_job(
         self,
         name: str,
-        agent: CallTarget,
+        agent: CallTarget[M],
         messages: Sendable | None = None,
         *,
         retry: Retry | None = None,
         on_change: Change = Change.RUN,
         **kwargs: Any,
-    ) -> MessageSequencePromise:
+    ) -> MessageSequencePromise[M]:
         """Run an agent as a job, which outlives the process.
 
         Run again under its name, after a crash or in another program, the job continues: what its agents were answered
@@ -418,7 +418,7 @@ class MiniAgents(AgentHost):
             raise InvalidOptionError("run_job(name=) is the name of the job, and must not be empty")
         check_kind("run_job(retry=)", retry, Retry, or_none=True)
         check_kind("run_job(on_change=)", on_change, Change)
-        promise: MessageSequencePromise = self._with_jobs().run(name, agent, messages, retry, on_change, kwargs)
+        promise: MessageSequencePromise[M] = self._with_jobs().run(name, agent, messages, retry, on_change, kwargs)
         return promise
 
     async def unfinished_jobs(self) -> "tuple[Job, ...]":
@@ -580,8 +580,8 @@ class AgentsFromThread(FromThread):
     __slots__ = ()
 
     def inquire(
-        self, agent: CallTarget, messages: Sendable | None = None, **arguments: Any
-    ) -> "concurrent.futures.Future[Any]":
+        self, agent: CallTarget[M], messages: Sendable | None = None, **arguments: Any
+    ) -> "concurrent.futures.Future[Messages[M]]":
         """Call an agent as `agent.inquire` does, and return a future of `Messages` for this thread."""
         system = self._system
         assert isinstance(system, MiniAgents)  # AgentsFromThread is made by it alone

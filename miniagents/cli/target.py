@@ -1,7 +1,8 @@
-"""`load_agent`: an agent that is named on the command line, as `module:agent`."""
+"""`load_agent` and `load_agent_or_actor`: what is named on the command line, as `module:agent`."""
 
 import inspect
 
+from miniagents.actors import Actor
 from miniagents.agents import MiniAgent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.importing import import_named, own_trace
@@ -24,6 +25,30 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
         >>> load_agent("miniagents.testing:ScriptedModel").alias
         'ScriptedModel'
     """
+    return _agent(target, _named(target, factory=factory), factory=factory)
+
+
+def load_agent_or_actor(target: str, *, factory: bool = False) -> MiniAgent | type[Actor]:
+    """Import an agent, as `load_agent` does, or a class of actors.
+
+    Args:
+        target: The name of the agent or of the class.
+        factory: As in `load_agent`.
+
+    Returns:
+        The agent or the class.
+
+    Raises:
+        InvalidOptionError: The name cannot be imported, or is that of something else.
+    """
+    found = _named(target, factory=factory)
+    if isinstance(found, type) and issubclass(found, Actor):
+        return found
+    return _agent(target, found, factory=factory)
+
+
+def _named(target: str, *, factory: bool) -> object:
+    """Return what has that name, or what it returns if it is a factory."""
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise InvalidOptionError(f"{target!r}: name an agent as module:agent, for example mypackage.agents:writer")
@@ -48,6 +73,11 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
         if inspect.iscoroutine(target_object):
             target_object.close()
             raise InvalidOptionError(f"{target!r}: --factory takes a plain function, not an async one")
+    return target_object
+
+
+def _agent(target: str, target_object: object, *, factory: bool) -> MiniAgent:
+    """Return an object that was named, if it is an agent."""
     if not isinstance(target_object, MiniAgent):
         hint = ""
         if not factory and callable(target_object):

@@ -304,7 +304,7 @@ class MessagePromise(StreamedPromise[Token, MessageT_co]):
         if message_token_streamer is None:
             raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
         self.known_beforehand = freeze_known(known_beforehand) if known_beforehand else EMPTY
-        self.message_class = message_class
+        self.message_class: type[Message] = message_class
         self._late: dict[str, Any] = {}
         streamer = message_token_streamer
         if isinstance(streamer, MessageTokenAppender):

@@ -83,7 +83,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise[MessageT_co], Messag
         self._keep = self.piece_waiters = self._streamer = self.stream_task = self._whole = None
         self.flattener = self.pause = self.tap = None
         self.finished = False
-        self.errors_as_messages = errors_as_messages
+        self.errors_as_messages: bool = errors_as_messages
         self._checked = 0
         self._awaited = False
 

@@ -304,7 +304,7 @@ class Promise(Generic[T_co]):
             return getattr(self, "endings", {})
         endings = end_all(self, reason=reason)
         if endings:
-            self.endings = endings
+            self.endings: Endings = endings
             forget_ended(endings)
         return endings
 

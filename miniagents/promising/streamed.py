@@ -125,12 +125,12 @@ class StreamedPromise(Promise[Whole_co], Generic[Piece_co, Whole_co]):
             raise InvalidOptionError(f"keep= must be 1 or more, or None, not {keep!r}")
         super().__init__(prefill_result=prefill_result)
         self.pieces: Any = [] if keep is None else deque(maxlen=keep)  # or, of prefilled promises, a tuple
-        self.dropped = 0
+        self.dropped: int = 0
         self.flattener: Feeder | None = None
         self._keep = keep
         self.pause: asyncio.Future[None] | None = None
         self.tap: Tap | None = None
-        self.finished = False
+        self.finished: bool = False
         self.piece_waiters: list[asyncio.Future[None]] | None = None
         self._streamer = streamer
         self.stream_task: asyncio.Task[Any] | None = None

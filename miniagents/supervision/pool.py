@@ -84,9 +84,9 @@ class Pool(Supervisor):
                 for n in range(1, size + 1)
             ],
         )
-        self.child = child
-        self.routing = routing
-        self.key = key
+        self.child: Any = child
+        self.routing: Routing = routing
+        self.key: Callable[[Any], object] | None = key
 
     def __repr__(self) -> str:
         return f"Pool({self.child!r}, size={len(self.children)}, routing={self.routing})"

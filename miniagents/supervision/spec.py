@@ -168,11 +168,11 @@ class ChildSpec:
         check_kind(f"ChildSpec {id!r}: kwargs", kwargs, Mapping, or_none=True)
         if isinstance(child, Supervisor) and kwargs:
             raise InvalidOptionError(f"ChildSpec {id!r}: a Supervisor takes no kwargs")
-        self.id = id
+        self.id: str = id
         self.child: Any = child
-        self.restart = restart
-        self.shutdown = shutdown
-        self.significant = significant
+        self.restart: Restart = restart
+        self.shutdown: float | Shutdown = shutdown
+        self.significant: bool = significant
         self.kwargs: Mapping[str, Any] = dict(kwargs) if kwargs else {}
         self.options: Any = options
 
@@ -247,10 +247,10 @@ class Supervisor:
             raise InvalidOptionError(
                 f"Supervisor {name!r}: SimpleOneForOne takes exactly one ChildSpec, the template, not {len(specs)}"
             )
-        self.name = name
-        self.strategy = strategy
-        self.children = specs
-        self.auto_shutdown = auto_shutdown
+        self.name: str = name
+        self.strategy: Strategy = strategy
+        self.children: tuple[ChildSpec, ...] = specs
+        self.auto_shutdown: AutoShutdown = auto_shutdown
 
     @staticmethod
     def check_child(name: str, auto_shutdown: AutoShutdown, spec: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from miniagents import InteractionContext, MiniAgent, miniagent
+from miniagents import Actor, ActorContext, InteractionContext, Message, MiniAgent, miniagent
 
 under_way = 0
 most_at_once = 0
@@ -72,3 +72,18 @@ def cannot_be_made() -> MiniAgent:
 
 async def made_by_an_async_function() -> MiniAgent:
     return echo
+
+
+class EchoActor(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        return message
+
+
+class FailingActor(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        raise ValueError(f"no {message}")
+
+
+class NeedsTopic(Actor):
+    def __init__(self, topic: str) -> None:
+        self.topic = topic

@@ -64,6 +64,26 @@ def test_classes_and_nested_names_are_measured_as_well(name: str) -> None:
     assert bench(f"{HERE}:{name}", "--calls", "5") == 0
 
 
+def test_a_class_of_actors_is_asked(tmp_path: Path) -> None:
+    assert bench(f"{HERE}:EchoActor", "--calls", "20", "--json", str(tmp_path / "out.json")) == 0
+
+    load = written(tmp_path / "out.json")["load"]
+    assert (load["succeeded"], load["failures"]) == (20, [])
+
+
+def test_an_actor_that_fails_is_measured_and_one_that_needs_arguments_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        bench(f"{HERE}:FailingActor", "--calls", "3", "--message", "bread", "--json", str(tmp_path / "out.json")) == 1
+    )
+    (failure,) = written(tmp_path / "out.json")["load"]["failures"]
+    assert (failure["kind"], failure["count"], failure["first"]) == ("ValueError", 3, "no bread")
+
+    assert bench(f"{HERE}:NeedsTopic") == 2
+    assert "NeedsTopic does not start: " in capsys.readouterr().err
+
+
 def test_a_factory_is_called_for_its_agent() -> None:
     assert bench(f"{HERE}:made", "--factory", "--calls", "5") == 0
 

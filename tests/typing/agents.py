@@ -108,6 +108,8 @@ async def spawned(system: MiniAgents, ctx: InteractionContext, reader: MiniAgent
     assert_type(await system.pool(agent, size=2), AgentPoolRef)
     assert_type(await system.pool(reader, size=2), AgentPoolRef[TextMessage])
     assert_type(system.run_agent(reader, "x"), Messages[TextMessage])
+    assert_type(await system.run_job("job-1", reader, "x"), Messages[TextMessage])
+    assert_type(system.from_thread.inquire(reader, "x").result(), Messages[TextMessage])
     await system.pool(agent, size=2, sise=2)  # type: ignore[call-overload]
 
 

@@ -2,7 +2,7 @@
 
 The code may be cut off because the actor is to end, because its ask was cancelled, because a handler has run for longer
 than its `handler_timeout`, or because the children of the actor have failed too often. Code that swallows its
-cancellation is told again, and abandoned when the system ends.
+cancellation is cancelled again each second, and abandoned when the system ends.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.hang_watch import HangWatch
 from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.workers import stack_of_worker
 from miniagents.actors.messaging.entries import ENVELOPES
@@ -19,7 +20,8 @@ from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError
 from miniagents.log import log as _log
-from miniagents.promising.abandoning import log_abandoned
+from miniagents.promising.abandoning import INSIST_EVERY, log_abandoned
+from miniagents.promising.failures import mark_logged
 from miniagents.promising.work import end_all
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import CLEANUP, DOOMED, ENDING, NO_WISH, STARTING, UP, Event, Wish
@@ -66,15 +68,18 @@ class InterruptibleCell(ResourceCell):
         if cause is CRASH and failure is not None:
             return failure
         if cause is HANG:
-            hang = HandlerTimeoutError(
-                f"{self.path}: ran for longer than its handler_timeout of {self.props.handler_timeout} s",
-                path=self.path,
-            )
+            hang = self._hang_error()
             hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
             return hang
         if (cause is STOP or cause is SUSPEND) and isinstance(error, asyncio.CancelledError):
             return self.stopped_error()
         return error
+
+    def _hang_error(self) -> HandlerTimeoutError:
+        seconds = self.props.handler_timeout
+        return HandlerTimeoutError(
+            f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path
+        )
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
@@ -93,10 +98,17 @@ class InterruptibleCell(ResourceCell):
         """Cancel the code that runs, and do so again in a second if that is swallowed."""
         wish = self.life.wish
         why = SUSPEND if wish is Wish.SUSPEND else CRASH if self._failure is not None and wish < Wish.STOP else STOP
-        if self._interruption is why and self._runs_code():
+        if self._swallows_cancel(why):
             _log.warning("actor.swallows_cancel", actor=self.path)
         self._interrupt(why)
         super().interrupt()
+
+    def _swallows_cancel(self, why: Interruption) -> bool:
+        """Return True if the code runs on a second after it was cancelled, for this reason or for another."""
+        task = self.task
+        if self._interruption is None or task is None or not self._runs_code():
+            return False
+        return self._interruption is why or self.system.time() >= task.interrupted_at + INSIST_EVERY
 
     def _interrupt(self, why: Interruption) -> None:
         if self._runs_code() and self.task is not None:
@@ -179,11 +191,27 @@ class InterruptibleCell(ResourceCell):
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _watch_for_hang(self) -> asyncio.TimerHandle:
+    def _watch_for_hang(self) -> HangWatch:
         assert self.props.handler_timeout is not None
-        return self.system.loop.call_later(self.props.handler_timeout, self._hangs)
+        return HangWatch(self.system.loop, self.props.handler_timeout, self)
 
-    def _hangs(self) -> None:
+    def hangs(self) -> None:
+        """Cancel the code: it has run for longer than its `handler_timeout`."""
         if self._runs_code():
             self.system.events.publish(EventKind.HANG, self.path, actor=self)
             self._interrupt(HANG)
+
+    def still_hangs(self) -> None:
+        """Fail the ask in hand, whose handler has swallowed that cancellation, and cancel the code again."""
+        if not self._runs_code():
+            return
+        envelope = self.envelope
+        ask = envelope.ask if envelope is not None else None
+        if ask is not None:
+            error = self._hang_error()
+            mark_logged(error)  # the crash reports it, when the handler ends
+            ask.hung(error)
+        if self.life.brutal or self._failure is not None:
+            return  # it must end for another reason, too, and is cancelled each second for that
+        _log.warning("actor.swallows_cancel", actor=self.path)
+        self._interrupt(HANG)

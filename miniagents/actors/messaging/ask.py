@@ -168,6 +168,10 @@ class Ask(Promise[T]):
             self._timer.cancel()
         self.reject(error)
 
+    def hung(self, error: BaseException) -> None:
+        """End it with the error of a handler that was cancelled and does not end."""
+        self.fail(error)
+
     def became(self, call: Any) -> None:
         """Note that the question became the call of an agent, which is cancelled with this ask."""
         self.behind = call

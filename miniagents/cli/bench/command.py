@@ -11,6 +11,7 @@ _EXAMPLES = """
   miniagents bench                              the built-in workloads
   miniagents bench --only tell ask --quick
   miniagents bench mypackage.agents:writer      calls of one agent: throughput, latencies, errors, memory
+  miniagents bench mypackage.actors:Counter     the same for the class of an actor
 """
 
 _ONLY = "--only"
@@ -44,10 +45,10 @@ class _Bench(Command):
 @click.option("--repeats", type=int, metavar="N", help="Timed runs of each workload (default: 5).")
 @click.option("--quick", is_flag=True, help="A tenth of the operations: to see whether it runs.")
 def bench(**options: Any) -> int:
-    """Measure the runtime on this machine, or an agent of your own.
+    """Measure the runtime on this machine, or an agent or actor of your own.
 
-    Without MODULE:AGENT the built-in workloads run. Ctrl-C ends it, and what was measured so far is shown. How to read
-    the figures: docs/guides/benchmarking.md.
+    Without MODULE:AGENT the built-in workloads run. An actor is named by its class, and is asked with a TextMessage.
+    Ctrl-C ends it, and what was measured so far is shown. How to read the figures: docs/guides/benchmarking.md.
     """
     # Not imported at the top: help loads no agents.
     from miniagents.cli.bench.measuring import Options, measure

@@ -1,4 +1,4 @@
-"""`Load`: many calls of one agent, several at a time, and their measurement."""
+"""`Load`: many calls of one agent, or asks of one actor, several at a time, and their measurement."""
 
 import array
 import asyncio
@@ -6,12 +6,14 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from miniagents.agents import MiniAgent
+from miniagents.actors import Actor, ActorRef
+from miniagents.agents import MiniAgent, MiniAgents
 from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.messages import TextMessage
 
 _MAX_SAMPLE = 1_000_000
 _EVERY = 0.1  # seconds between two measurements of memory and progress
@@ -124,12 +126,13 @@ class LoadResult(msgspec.Struct, frozen=True):
 
 
 class Load:
-    """Many calls of one agent. Each of several callers waits for all replies, and calls again.
+    """Many calls of one agent, or many asks of one actor. Each of several callers waits for the end of its call, and
+    calls again.
 
     The result so far can be read at any moment, also after `run` was cancelled.
 
     Args:
-        agent: The agent.
+        agent: The agent, or the class of the actor, which gets each message as a `TextMessage`.
         calls: The number of calls, 1 or more.
         concurrency: The number of callers, 1 or more.
         message: The message of each call.
@@ -156,7 +159,7 @@ class Load:
 
     def __init__(
         self,
-        agent: MiniAgent,
+        agent: MiniAgent | type[Actor],
         *,
         calls: int,
         concurrency: int,
@@ -171,6 +174,7 @@ class Load:
         if timeout is not None and not timeout > 0:
             raise InvalidOptionError(f"--timeout must be more than 0 seconds, not {timeout}")
         self._agent = agent
+        self._actor: ActorRef | None = None
         self.calls = calls
         self._concurrency = min(concurrency, calls)
         self._message = message
@@ -196,10 +200,16 @@ class Load:
             on_progress: Called ten times a second with the number of calls that have ended.
 
         Raises:
-            InvalidOptionError: The agent needs further arguments.
+            InvalidOptionError: The agent or actor needs further arguments.
         """
         try:
-            await self._agent.inquire(self._message, timeout=self._timeout, errors_as_messages=False)
+            if not isinstance(self._agent, MiniAgent):
+                self._actor = MiniAgents.get_current().spawn(self._agent)
+                await self._actor.started()
+        except Exception as error:
+            raise InvalidOptionError(f"{self._agent.__name__} does not start: {error}") from error
+        try:
+            await self._call()
         except AgentArgumentError as error:
             raise InvalidOptionError(f"{error}; name an agent that was forked with its arguments") from error
         except Exception:
@@ -223,13 +233,19 @@ class Load:
             self._begun += 1
             began = time.perf_counter()
             try:
-                await self._agent.inquire(self._message, timeout=self._timeout, errors_as_messages=False)
+                await self._call()
             except Exception as error:
                 kind = type(error).__name__
                 self._failures[kind] += 1
                 self._first.setdefault(kind, str(error))
             else:
                 self._latencies.add(time.perf_counter() - began)
+
+    def _call(self) -> Awaitable[object]:
+        if self._actor is not None:
+            return self._actor.ask(TextMessage(self._message), timeout=self._timeout)
+        assert isinstance(self._agent, MiniAgent)  # the actor of a class has been started
+        return self._agent.inquire(self._message, timeout=self._timeout, errors_as_messages=False)
 
     async def _watch(self, on_progress: Callable[[int], None]) -> None:
         while True:

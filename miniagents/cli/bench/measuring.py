@@ -14,7 +14,7 @@ from miniagents.agents import MiniAgents
 from miniagents.cli.bench.load import Load
 from miniagents.cli.bench.workloads import WORKLOADS, Took, WorkloadResult
 from miniagents.cli.progress import progress
-from miniagents.cli.target import load_agent
+from miniagents.cli.target import load_agent_or_actor
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 
 
@@ -79,14 +79,14 @@ def measure(options: Options) -> int:
 
 
 def _own_agent(options: Options, target: str) -> int:
-    """Measure calls of an agent. The exit status is 1 if no call succeeded."""
+    """Measure calls of an agent, or asks of an actor. The exit status is 1 if no call succeeded."""
     import psutil
 
     from miniagents.cli.bench.report import show_load, write_json
 
     process = psutil.Process()
     load = Load(
-        load_agent(target, factory=options.factory),
+        load_agent_or_actor(target, factory=options.factory),
         calls=1000 if options.calls is None else options.calls,
         concurrency=10 if options.concurrency is None else options.concurrency,
         message="Hello!" if options.message is None else options.message,

@@ -21,6 +21,8 @@ Output = TypeVar("Output")
 class LLMAgent(MiniAgent[ReplyMessage[OutputT_co]], Generic[OutputT_co]):
     """An agent that talks to a model.
 
+    `LLMAgent[Person]` is one with `output=Person`, for type checkers: `reply.output` is a `Person`.
+
     Give options to `fork`, or to a single call. An unknown option is refused, with a suggestion. Parameters that the
     API takes and the method of its SDK does not go through `api_options={...}`.
 

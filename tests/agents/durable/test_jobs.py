@@ -20,6 +20,7 @@ from miniagents import (
     RemoteError,
     Retry,
     errors,
+    gather,
     miniagent,
 )
 from miniagents.agents.durable.jobs import JobInput
@@ -104,6 +105,46 @@ async def test_retry_failed_throws_away_the_answers_that_led_to_the_failure() ->
             await mini.run_job("j", root)
         answers["fails"] = False
         assert str(await mini.run_job("j", root, retry=Retry.FAILED)) == "one-1\n\nbelow-2"
+
+
+@pytest.mark.parametrize(("ends", "retry"), [("well", Retry.FAILED), ("badly", Retry.FAILED), ("badly", None)])
+async def test_a_job_that_is_run_again_leaves_a_finished_call_alone_that_has_handled_a_failure_below_it(
+    ends: str, retry: Retry | None
+) -> None:
+    asked: Counter[str] = Counter()
+    broken = {"two"}
+
+    @miniagent
+    async def attempt(ctx: Any, document: str, number: int) -> None:
+        asked[f"{document} {number}"] += 1
+        if number == 1 or document in broken:
+            raise ValueError(document)
+        ctx.reply(document)
+
+    @miniagent
+    async def reader(ctx: Any, document: str) -> None:
+        try:
+            ctx.reply(await attempt.inquire(document=document, number=1))
+        except ValueError:
+            ctx.reply(await attempt.inquire(document=document, number=2))
+
+    @miniagent
+    async def swarm(ctx: Any) -> None:
+        replies = await gather(*[reader.inquire(document=name) for name in ("one", "two")], return_exceptions=True)
+        failures = [reply for reply in replies if isinstance(reply, BaseException)]
+        ctx.reply(f"{len(failures)} failed")
+        if failures and ends == "badly":
+            raise ValueError("a document failed")
+
+    async with _system(MemoryJournal()) as mini:
+        if ends == "badly":
+            with pytest.raises(ValueError, match="a document failed"):
+                await mini.run_job("j", swarm)
+        else:
+            assert str(await mini.run_job("j", swarm)) == "1 failed"
+        broken.clear()
+        assert str(await mini.run_job("j", swarm, retry=retry)) == "0 failed"
+    assert asked == {"one 1": 1, "one 2": 1, "two 1": 2, "two 2": 2}
 
 
 async def test_retry_all_asks_for_everything_again() -> None:
