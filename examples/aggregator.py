@@ -27,10 +27,9 @@ async def panel(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        async for message in panel.inquire("Why?"):
-            print(await message)
+    async for message in panel.inquire("Why?"):
+        print(await message)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

@@ -1,7 +1,5 @@
 """A debate: two models argue in parallel, and a third one judges while their answers still arrive."""
 
-import asyncio
-
 from examples.models import model_of
 from miniagents import InteractionContext, MiniAgents, as_single_text_promise, miniagent
 
@@ -24,12 +22,11 @@ async def debate(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        async for message in debate.inquire("Cities should be free of cars."):
-            async for token in message:
-                print(token, end="", flush=True)
-            print()
+    async for message in debate.inquire("Cities should be free of cars."):
+        async for token in message:
+            print(token, end="", flush=True)
+        print()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

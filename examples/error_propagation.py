@@ -1,6 +1,5 @@
 """An error of an inner agent is raised where its reply is awaited, and names the agents that it came through."""
 
-import asyncio
 import logging
 
 import structlog
@@ -21,18 +20,17 @@ async def researcher(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        replies = aiter(researcher.inquire("Find it"))
-        while True:
-            try:
-                print(await (await anext(replies)))
-            except StopAsyncIteration:
-                break
-            except LookupError as error:
-                came_through = getattr(error, "agent_trace", ())
-                print(f"{type(error).__name__}: {error} ({' <- '.join(came_through)})")
+    replies = aiter(researcher.inquire("Find it"))
+    while True:
+        try:
+            print(await (await anext(replies)))
+        except StopAsyncIteration:
+            break
+        except LookupError as error:
+            came_through = getattr(error, "agent_trace", ())
+            print(f"{type(error).__name__}: {error} ({' <- '.join(came_through)})")
 
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    asyncio.run(main())
+    MiniAgents().run(main())

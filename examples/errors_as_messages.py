@@ -1,7 +1,5 @@
 """Errors as messages: the failure of one call does not hide the replies of the others."""
 
-import asyncio
-
 from miniagents import ErrorMessage, InteractionContext, MiniAgents, miniagent
 
 
@@ -11,12 +9,11 @@ async def divide(ctx: InteractionContext, a: int, b: int) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents(errors_as_messages=True):
-        calls = [divide.inquire(a=1, b=2), divide.inquire(a=1, b=0), divide.inquire(a=3, b=4)]
-        for call in calls:
-            for message in await call:
-                print("error:" if isinstance(message, ErrorMessage) else "reply:", message)
+    calls = [divide.inquire(a=1, b=2), divide.inquire(a=1, b=0), divide.inquire(a=3, b=4)]
+    for call in calls:
+        for message in await call:
+            print("error:" if isinstance(message, ErrorMessage) else "reply:", message)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents(errors_as_messages=True).run(main())

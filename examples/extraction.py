@@ -1,7 +1,5 @@
 """Structured extraction: a model turns a text into objects of a Python type, which are shown while they grow."""
 
-import asyncio
-
 import msgspec
 
 from examples.models import model_of
@@ -20,14 +18,13 @@ class Person(msgspec.Struct):
 
 async def main() -> None:
     agent = model_of().fork(output=list[Person], system="Extract every person from the text.")
-    async with MiniAgents():
-        replies = agent.inquire(TEXT)
-        async for message in replies:
-            async for partial in partial_outputs(message):
-                print("so far:", partial)
-        for person in (await replies)[-1].output:
-            print(f"{person.name} is {person.age}")
+    replies = agent.inquire(TEXT)
+    async for message in replies:
+        async for partial in partial_outputs(message):
+            print("so far:", partial)
+    for person in (await replies)[-1].output:
+        print(f"{person.name} is {person.age}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

@@ -1,6 +1,5 @@
 """Fallback under an outage: the first model cannot be reached, and the second one answers."""
 
-import asyncio
 import logging
 
 import structlog
@@ -19,11 +18,10 @@ async def main() -> None:
         retry=RetryPolicy(attempts=2, backoff=Backoff(0.05, 0.1)),
     )
     agent = Fallback(down, model_of(max_tokens=20))
-    async with MiniAgents():
-        for question in ("Who are you?", "And who else?"):
-            replies = await agent.inquire(question).answer()
-            print(f"{replies[-1].agent_alias}: {replies}")
+    for question in ("Who are you?", "And who else?"):
+        replies = await agent.inquire(question).answer()
+        print(f"{replies[-1].agent_alias}: {replies}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

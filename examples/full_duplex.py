@@ -1,7 +1,5 @@
 """Full duplex: messages go to an agent one by one while its replies already arrive."""
 
-import asyncio
-
 from miniagents import InteractionContext, MiniAgents, miniagent
 
 
@@ -14,15 +12,14 @@ async def running_total(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        call = running_total.initiate_call()
-        replies = aiter(call.reply_sequence(finish_call=False))
-        for number in (10, 20, 12):
-            call.send_message(str(number))
-            reply = await anext(replies)
-            print(f"sent {number}, {await reply}")
-        call.finish()
+    call = running_total.initiate_call()
+    replies = aiter(call.reply_sequence(finish_call=False))
+    for number in (10, 20, 12):
+        call.send_message(str(number))
+        reply = await anext(replies)
+        print(f"sent {number}, {await reply}")
+    call.finish()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

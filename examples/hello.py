@@ -1,7 +1,5 @@
 """The smallest agent: an echo."""
 
-import asyncio
-
 from miniagents import InteractionContext, MiniAgents, miniagent
 
 
@@ -12,10 +10,9 @@ async def my_agent(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        reply = await my_agent.inquire("Hello!")
-        print(reply)  # prints "You said: Hello!"
+    reply = await my_agent.inquire("Hello!")
+    print(reply)  # prints "You said: Hello!"
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

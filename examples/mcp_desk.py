@@ -58,17 +58,16 @@ async def ask(agent: MiniAgent, question: str) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        agent = desk()
-        await ask(agent, "Where is the printer, and what is noon UTC in Tokyo? Then publish my notes.")
-        while True:
-            try:
-                print(f"the notes are back: {await notes.call('find', word='printer')}")
-                break
-            except McpUnavailableError:
-                await asyncio.sleep(0.1)
-        await ask(agent, "Then make a note to ask about it.")
+    agent = desk()
+    await ask(agent, "Where is the printer, and what is noon UTC in Tokyo? Then publish my notes.")
+    while True:
+        try:
+            print(f"the notes are back: {await notes.call('find', word='printer')}")
+            break
+        except McpUnavailableError:
+            await asyncio.sleep(0.1)
+    await ask(agent, "Then make a note to ask about it.")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

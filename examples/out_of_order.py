@@ -18,10 +18,9 @@ async def race(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        async for message in race.inquire():
-            print(await message)
+    async for message in race.inquire():
+        print(await message)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

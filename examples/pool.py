@@ -1,6 +1,5 @@
 """A supervised pool: equal actors behind one reference. One of them crashes, and the others continue."""
 
-import asyncio
 import logging
 from collections import Counter
 
@@ -25,17 +24,15 @@ class Worker(Actor):
 
 
 async def main() -> None:
-    async with ActorSystem() as system:
-        pool = await system.pool(Worker, size=3, routing=Routing.ROUND_ROBIN, name="workers")
-        results = await gather(
-            *(pool.ask(Job(number=number), timeout=5.0) for number in range(12)), return_exceptions=True
-        )
-        done = Counter(str(result) for result in results if not isinstance(result, BaseException))
-        print("jobs done by each worker:", dict(sorted(done.items())))
-        print("failed:", *(repr(result) for result in results if isinstance(result, BaseException)))
-        print("restarts:", sum(worker.restarts for worker in system.tree("/workers").children))
+    system = ActorSystem.get_current()
+    pool = await system.pool(Worker, size=3, routing=Routing.ROUND_ROBIN, name="workers")
+    results = await gather(*(pool.ask(Job(number=number), timeout=5.0) for number in range(12)), return_exceptions=True)
+    done = Counter(str(result) for result in results if not isinstance(result, BaseException))
+    print("jobs done by each worker:", dict(sorted(done.items())))
+    print("failed:", *(repr(result) for result in results if isinstance(result, BaseException)))
+    print("restarts:", sum(worker.restarts for worker in system.tree("/workers").children))
 
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    asyncio.run(main())
+    ActorSystem().run(main())

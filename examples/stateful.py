@@ -1,6 +1,5 @@
 """A class agent: an agent with state, which serves one call at a time and restarts with a fresh state after a crash."""
 
-import asyncio
 import logging
 
 import structlog
@@ -24,18 +23,18 @@ account = miniagent(Account)
 
 
 async def main() -> None:
-    async with MiniAgents() as system:
-        alice = system.spawn(account, name="alice", opening=100)
-        print(await alice.inquire("20"))
-        print(await alice.inquire("30"))
-        try:
-            await alice.inquire("a lot")
-        except ValueError as error:
-            print(f"crashed: {error}")
-        print(await alice.inquire("1"))
-        print(f"restarts: {system.tree('/alice').restarts}")
+    system = MiniAgents.get_current()
+    alice = system.spawn(account, name="alice", opening=100)
+    print(await alice.inquire("20"))
+    print(await alice.inquire("30"))
+    try:
+        await alice.inquire("a lot")
+    except ValueError as error:
+        print(f"crashed: {error}")
+    print(await alice.inquire("1"))
+    print(f"restarts: {system.tree('/alice').restarts}")
 
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    asyncio.run(main())
+    MiniAgents().run(main())

@@ -40,13 +40,12 @@ async def dotted(ctx: InteractionContext) -> None:
 
 
 async def main() -> None:
-    async with MiniAgents():
-        async for message in dotted.inquire("A poem, please"):
-            async for token in message:
-                print(f"[{token}]", end="", flush=True)
-            print()
-            print(await message)
+    async for message in dotted.inquire("A poem, please"):
+        async for token in message:
+            print(f"[{token}]", end="", flush=True)
+        print()
+        print(await message)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

@@ -1,7 +1,5 @@
 """A model with two tools, a function and an agent. A function approves each call first."""
 
-import asyncio
-
 from examples.models import model_of
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.ext.llms import ToolCall
@@ -25,13 +23,12 @@ async def approve(call: ToolCall) -> bool | str:
 
 async def main() -> None:
     agent = model_of().fork(tools=[population, archivist], approve=approve, max_turns=4)
-    async with MiniAgents():
-        question = "How many people live in Paris? And ask the archivist about 1900."
-        replies = agent.inquire(question)
-        async for message in replies.answer():
-            print(await message)
-        print(f"({len(await replies)} messages, with the calls of tools and their results)")
+    question = "How many people live in Paris? And ask the archivist about 1900."
+    replies = agent.inquire(question)
+    async for message in replies.answer():
+        print(await message)
+    print(f"({len(await replies)} messages, with the calls of tools and their results)")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    MiniAgents().run(main())

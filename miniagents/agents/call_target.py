@@ -46,7 +46,7 @@ class CallTarget(Generic[MessageT_co]):
                 asks that the agent makes inherit the deadline.
             start_soon: Begin as soon as the loop turns; otherwise when somebody first asks for a reply.
             errors_as_messages: Whether errors arrive as `ErrorMessage`s; None for the system's own setting.
-            label: A name that tells equal calls apart.
+            label: A name that tells equal calls apart, and that logs, `miniagents ps` and the observer show.
             message_id: For a durable class agent that was spawned, the caller's own id of the call. The call waits on
                 disk and is served once, however often it is made under this id; its replies come together, from the
                 journal if it was served before. None for a call that waits in memory.

@@ -35,6 +35,7 @@ class CallNode(Node):
         cell: The cell that serves the call.
         parent: The call that made this one, or the nearest one above that still runs; None from outside.
         parent_id: The number of the call that made this one, also when that is over; None from outside.
+        label: The label that tells equal calls apart, or None.
         account: What the call has used, with all calls below it; None if no observer follows it to its end.
         own_timeout: Whether the deadline is that of this call, and not inherited.
         started_at: When the call was made, on `loop.time()`.
@@ -94,6 +95,7 @@ class CallNode(Node):
     cell: ServingCell[Any]
     parent: Self | None
     parent_id: int | None
+    label: str | None
     account: InteractionAccount | None
     own_timeout: bool
     started_at: float
@@ -153,10 +155,13 @@ class CallNode(Node):
     @property
     def log_fields(self) -> dict[str, Any]:
         """The fields by which the lines of a log tell this call from others: the path of the agent, the number of the
-        call, and that of the call that made it, if an agent did."""
-        if self.parent_id is None:
-            return {"actor": self.path, "interaction": self.id}
-        return {"actor": self.path, "interaction": self.id, "parent": self.parent_id}
+        call, that of the call that made it, if an agent did, and its label, if it has one."""
+        fields: dict[str, Any] = {"actor": self.path, "interaction": self.id}
+        if self.parent_id is not None:
+            fields["parent"] = self.parent_id
+        if self.label is not None:
+            fields["label"] = self.label
+        return fields
 
     @property
     def ref(self) -> ActorRef:

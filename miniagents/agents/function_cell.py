@@ -17,7 +17,7 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentCell, answer_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, PromiseCancelledError
 from miniagents.log import log as _log
 from miniagents.messages import EMPTY, Message
 from miniagents.promising.abandoning import INSIST_EVERY
@@ -176,9 +176,16 @@ class FunctionAgentCell(AgentCell):
     def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
         """Run a call again that failed, if the `RetryPolicy` allows that and the caller has seen nothing of it."""
         retry, error = self.props.options.retry, None if task.cancelled() else task.result()
-        if error is None or interaction.done() or retry is None:
+        if error is None or isinstance(error, PromiseCancelledError) or retry is None:
             return
         envelope.crashes += 1
+        if not isinstance(error, interaction.answers):
+            self.system.events.publish(
+                EventKind.CRASH, self.path, error=error, actor=self, call=interaction, attempt=envelope.crashes
+            )
+        if interaction.done():
+            return
+        interaction.stop_watch()  # the next attempt has all the time
         if isinstance(error, retry.on) and not interaction.has_replied:
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after) and self.stopping is None:
                 if retry.backoff is None:
@@ -187,7 +194,7 @@ class FunctionAgentCell(AgentCell):
                     pause = retry.backoff.delay(envelope.crashes - 1, self.system.random)
                     interaction.start_soon(self._try_later(interaction, envelope, pause))
                 return
-            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref, error)
         interaction.fail(error)
 
     async def _try_later(self, interaction: Interaction, envelope: Envelope, pause: float) -> None:

@@ -11,7 +11,7 @@ from miniagents.actors.waiting.deadlock import look_again
 from miniagents.agents.call_tree import NOTHING
 from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.replying_call import ReplyingCall
-from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import BudgetExceededError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.log import log as _log
 from miniagents.messages import MessageSequencePromise, error_text
 from miniagents.promising.abandoning import log_abandoned
@@ -248,8 +248,8 @@ class Interaction(ReplyingCall):
             if error is not None:
                 self.mark(error)
             self.is_running = False
-            if settles and error is not None and not isinstance(error, PromiseCancelledError):
-                self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id, actor=self.cell)
+            if settles and error is not None and not isinstance(error, (*self.answers, PromiseCancelledError)):
+                self.system.events.publish(EventKind.CRASH, self.path, error=error, actor=self.cell, call=self)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
             elif self.account is not None:
@@ -278,9 +278,15 @@ class Interaction(ReplyingCall):
         """Cancel the call if it runs for longer than its `handler_timeout`."""
         self._run_timer = self.system.loop.call_later(seconds, self._hangs, seconds)
 
+    def stop_watch(self) -> None:
+        """Let an attempt that has ended not be taken for one that hangs."""
+        if self._run_timer is not None:
+            self._run_timer.cancel()
+            self._run_timer = None  # its context leads back to here, and so does that of the other timer
+
     def _hangs(self, seconds: float) -> None:
         if not self._done:
-            self.system.events.publish(EventKind.HANG, self.path, detail=self.id, actor=self.cell)
+            self.system.events.publish(EventKind.HANG, self.path, actor=self.cell, call=self)
             self.begin_cancel(
                 HandlerTimeoutError(
                     f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path
@@ -300,12 +306,11 @@ class Interaction(ReplyingCall):
         self.error = error
         self.is_running = False
         if self._run_timer is not None:
-            self._run_timer.cancel()
-            self._run_timer = None  # its context leads back to here, and so does that of the other timer
+            self.stop_watch()
         if self.open_calls:
             self._finish_open_calls()
         if error is not None and not self._is_crash(error) and self.goes_unheard(error):
-            log_failure("call.failed_unheard", error, actor=self.path, interaction=self.id)
+            log_failure("call.failed_unheard", error, **self.log_fields)
         if error is not None and not self.are_replies_closed:
             if self.cancelled is not None or self._sequence is None:
                 self.replies.push_error(error)
@@ -347,7 +352,13 @@ class Interaction(ReplyingCall):
 
     def _is_crash(self, error: BaseException) -> bool:
         """Return True if an error crashes a class agent, and is logged as that."""
-        return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors)
+        return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.answers)
+
+    @property
+    def answers(self) -> tuple[type[BaseException], ...]:
+        """The exceptions that are answers to the caller, and no crashes: `errors=` of the agent, and a budget that is
+        spent, which says nothing about the code of the agents between the model and the caller."""
+        return (*self.agent.options.errors, BudgetExceededError)
 
     @property
     def is_unwanted(self) -> bool:

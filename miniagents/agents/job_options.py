@@ -50,7 +50,8 @@ class Retry:
     where: str | int = ""
 
     FAILED: ClassVar["Retry"]
-    """The answers of the calls that have failed, and of all below them."""
+    """The answers of the calls that have failed, and of all below them. A finished call that has handled a failure
+    below it keeps its answer, unless it is the root of the job."""
     ALL: ClassVar["Retry"]
     """All answers of the job."""
 

@@ -1,10 +1,13 @@
 """Function agents: calls that run at once, up to a bound, and fail alone."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from miniagents import (
+    DeadLetterReason,
+    EventKind,
     InteractionContext,
     MiniAgents,
     RetryPolicy,
@@ -77,3 +80,59 @@ async def test_with_a_retry_policy_a_call_that_has_replied_nothing_is_tried_agai
     async with MiniAgents():
         assert await words(agent.inquire()) == ["done"]
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize("retry", [None, RetryPolicy(attempts=1)])
+@pytest.mark.parametrize(("errors", "crashes"), [((), 1), ((ValueError,), 0)])
+async def test_an_exception_that_is_an_answer_of_a_function_is_no_crash(errors: Any, crashes: int, retry: Any) -> None:
+    @miniagent(errors=errors, retry=retry)
+    async def refuses(ctx: InteractionContext) -> None:
+        raise ValueError("no")
+
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events, pytest.raises(ValueError, match="no"):
+            await refuses.inquire()
+        kinds = [event.kind async for event in events]
+
+    assert EventKind.INTERACTION_ENDED in kinds
+    assert kinds.count(EventKind.CRASH) == crashes
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_each_failed_attempt_of_a_call_is_an_event_with_its_number_and_error(kind: str) -> None:
+    tries: list[int] = []
+
+    async def flaky(ctx: InteractionContext) -> None:
+        tries.append(1)
+        raise ConnectionError(f"flaky {len(tries)}")
+
+    class Flaky:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await flaky(ctx)
+
+    agent = miniagent(retry=RetryPolicy(attempts=2))(flaky if kind == "function" else Flaky)
+    async with MiniAgents() as mini:
+        with mini.events.subscribe() as events, pytest.raises(ConnectionError):
+            await agent.inquire(label="the line")
+    crashes = [event async for event in events if event.kind is EventKind.CRASH]
+    assert [(event.attempt, event.error, event.label) for event in crashes] == [
+        (1, "flaky 1", "the line"),
+        (2, "flaky 2", "the line"),
+    ]
+    (letter,) = mini.dead_letters
+    assert (letter.reason, letter.error) == (DeadLetterReason.POISONOUS, "ConnectionError: flaky 2")
+
+
+async def test_an_attempt_is_not_ended_by_the_handler_timeout_of_the_one_before() -> None:
+    tries: list[int] = []
+
+    @miniagent(handler_timeout=10, retry=RetryPolicy())
+    async def slow(ctx: InteractionContext) -> None:
+        tries.append(1)
+        await asyncio.sleep(8)
+        if len(tries) == 1:
+            raise ConnectionError("flaky")
+        ctx.reply("done")
+
+    async with MiniAgents():
+        assert await words(slow.inquire()) == ["done"]

@@ -597,10 +597,13 @@ class ActorCell(InterruptibleCell):
             self._after_crash(error, envelope, ask)
         self.current = None
         # The ask of an agent's call is its interaction.
-        call = getattr(ask, "id", None) if ask is not envelope else None
+        call = ask if getattr(ask, "is_interaction", False) else None
+        attempt = None if envelope is None or self.props.options.retry is None else envelope.crashes
         if self.system.events.wanted:
-            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True, actor=self)
-        self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
+            self.system.events.publish(
+                EventKind.CRASH, self.path, error=error, logged=True, actor=self, call=call, attempt=attempt
+            )
+        self._log_crash(error, call, attempt, is_asked=ask is not None, is_awaited=is_awaited)
         self.reason = error
         self.apply(_CRASHED)
         return self._end_instance()
@@ -615,7 +618,7 @@ class ActorCell(InterruptibleCell):
                 if self._owed is not None:
                     self._owed.pop(ask, None)  # the next attempt may answer, and this one no more
                 return
-            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref, error)
         if self.inbox is not None:
             self.acknowledge(envelope, Outcome.CRASHED, error)
         if ask is not None:
@@ -631,17 +634,25 @@ class ActorCell(InterruptibleCell):
             self._owed.pop(envelope.ask, None)
 
     def _log_crash(
-        self, error: BaseException, call: int | None = None, *, is_asked: bool = False, is_awaited: bool = False
+        self,
+        error: BaseException,
+        call: Any = None,
+        attempt: int | None = None,
+        *,
+        is_asked: bool = False,
+        is_awaited: bool = False,
     ) -> None:
-        of = {} if call is None else {"interaction": call}
+        of: dict[str, Any] = {"actor": self.path} if call is None else {**call.log_fields, "actor": self.path}
+        if attempt is not None:
+            of["attempt"] = attempt
         if not is_asked:
-            log_failure("actor.crashed", error, again=True, actor=self.path, **of)
+            log_failure("actor.crashed", error, again=True, **of)
             return
         mark_logged(error)  # the asker gets the exception itself: a second report would only repeat this one
         log = logger_for(logging.WARNING)
         if log is not None:
             stack = {} if is_awaited else {"stack": traceback_text(error)}
-            log.warning("actor.crashed", actor=self.path, error=repr(error), **of, **stack)
+            log.warning("actor.crashed", error=repr(error), **of, **stack)
 
 
 def name_of_factory(factory: Any) -> str:

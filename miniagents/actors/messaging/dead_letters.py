@@ -12,6 +12,7 @@ import msgspec
 from miniagents.actors.messaging.durable_letters import DurableLetters
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import JournalError
+from miniagents.messages import error_text
 
 
 class DeadLetterReason(enum.Enum):
@@ -61,6 +62,8 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
         sender: The actor that sent it, or None from outside.
         dropped_at: The time when it became a dead letter, in seconds since the epoch.
         id: The number of the dead letter, which no other one of its system has had.
+        error: The error that the message crashed its receiver with in the last attempt, as "ValueError: no such
+            file"; None unless the reason is POISONOUS.
 
     Example:
         >>> class Idle(Actor):
@@ -80,6 +83,7 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
     sender: ActorRef | None
     dropped_at: float = msgspec.field(default_factory=time.time)
     id: int = 0
+    error: str | None = None
 
 
 class Lost(Protocol):
@@ -193,9 +197,19 @@ class DeadLetters:
                 self._letters.pop(letter.id, None)
         return self.total == total
 
-    def add(self, reason: DeadLetterReason, envelope: Lost, receiver: ActorRef) -> None:
-        """Keep and count a message that reached nobody."""
-        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender, id=next(self._ids))
+    def add(
+        self, reason: DeadLetterReason, envelope: Lost, receiver: ActorRef, error: BaseException | None = None
+    ) -> None:
+        """Keep and count a message that reached nobody.
+
+        Args:
+            reason: The reason why it reached nobody.
+            envelope: The envelope of the message.
+            receiver: The actor that it was for.
+            error: The error that it crashed its receiver with, if it did.
+        """
+        said = None if error is None else error_text(error)
+        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender, id=next(self._ids), error=said)
         self.counts[reason] += 1
         if self.most:
             if len(self._letters) >= self.most:

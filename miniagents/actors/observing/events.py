@@ -91,6 +91,9 @@ class Event(msgspec.Struct, frozen=True):
         epoch: The life of that node.
         agent_trace: The names of the agents that the error came through, the one that raised it first; empty for an
             error of no agent.
+        parent: For CRASH and HANG of a call: the id of the interaction that made the call, or None.
+        label: For CRASH and HANG of a call: its label, or None.
+        attempt: For CRASH with a `RetryPolicy`: the number of the attempt that failed, 1 or more; else None.
 
     Example:
         >>> class Idle(Actor):
@@ -121,6 +124,9 @@ class Event(msgspec.Struct, frozen=True):
     node: str = ""
     epoch: int = 0
     agent_trace: tuple[str, ...] = ()
+    parent: int | None = None
+    label: str | None = None
+    attempt: int | None = None
 
 
 class Happening(Protocol):
@@ -130,6 +136,17 @@ class Happening(Protocol):
     def restarts(self) -> int: ...
     @property
     def uid(self) -> int: ...
+
+
+class HappeningCall(Protocol):
+    """A call of an agent that something happened to."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def parent_id(self) -> int | None: ...
+    @property
+    def label(self) -> str | None: ...
 
 
 class Place(Protocol):
@@ -271,6 +288,8 @@ class Events:
         tokens: int | None = None,
         cost: float | None = None,
         actor: Happening | None = None,
+        call: HappeningCall | None = None,
+        attempt: int | None = None,
     ) -> None:
         """Tell the subscribers.
 
@@ -284,6 +303,8 @@ class Events:
             tokens: The tokens that were used.
             cost: Their cost.
             actor: The cell of the actor, if it happened to one that lives here.
+            call: The call that it happened to, if it happened to one; its id is the detail.
+            attempt: The number of the attempt that failed, if there may be more than one.
         """
         if self.subscribers:
             caller = current_caller.get()
@@ -296,7 +317,7 @@ class Events:
                 None if error is None else said_by(error),
                 None if error is None else type(error).__name__,
                 error.ring if isinstance(error, DeadlockError) else (),
-                detail,
+                detail if call is None else call.id,
                 logged,
                 tokens,
                 cost,
@@ -307,6 +328,9 @@ class Events:
                 self._place.node_name,
                 self._place.node_epoch,
                 () if error is None else _trace_of(error),
+                None if call is None else call.parent_id,
+                None if call is None else call.label,
+                attempt,
             )
             for subscriber in tuple(self.subscribers):
                 subscriber.put(event)

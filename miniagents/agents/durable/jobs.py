@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from miniagents.actors.observing.caller import Caller, current_caller
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
@@ -81,12 +82,17 @@ class JobInput(Message, tag="miniagents:JobInput"):
         agent_arguments: The frozen arguments of the agent.
         arguments: Those of the call.
         messages: The messages.
+        caller: The name of the caller on whose behalf it was started; None without one, and in journals of older
+            versions.
+        claims: What else is known of the caller.
     """
 
     agent: str
     agent_arguments: FrozenDict[str, Any] = EMPTY
     arguments: FrozenDict[str, Any] = EMPTY
     messages: tuple[Message, ...] = ()
+    caller: str | None = None
+    claims: FrozenDict[str, Any] = EMPTY
 
 
 class Jobs:
@@ -168,12 +174,14 @@ class Jobs:
         on_change: Change,
     ) -> JobRun:
         """Begin a job. Return it, or the one of this name that is there already."""
-        agent = target.called_agent()
+        agent, caller = target.called_agent(), current_caller.get()
         about = JobInput(
             agent=name_of(agent),
             agent_arguments=stored(agent.arguments),
             arguments=stored(run.arguments),
             messages=messages,
+            caller=caller.name if caller is not None else None,
+            claims=FrozenDict(caller.claims) if caller is not None else EMPTY,
         )
         run.agent, run.input_key = about.agent, _key_of(agent, run.arguments, messages)
         running: JobRun | None = self._durability.jobs.get(run.name)
@@ -214,7 +222,9 @@ class Jobs:
             above = Below(self._journal, 0, run.name, b"", is_fresh=True, adopts=run.adopts)
             above.take_in((root,))
             self._durability.write(Begin(job_subject(run.name)))
-            self._start(run, bound(run.target, self._system), above, _input_of(job).messages)
+            about = _input_of(job)
+            _act_for_caller(about)
+            self._start(run, bound(run.target, self._system), above, about.messages)
         except BaseException as error:
             self._did_not_open(run, error)
 
@@ -230,6 +240,7 @@ class Jobs:
             return above
         if (job.agent, job.input_key) != (run.agent, run.input_key):
             raise _conflict(name, job.agent, about, job)
+        _act_for_caller(_input_of(job))
         if retry is None:
             _check_state(job)
         rows = await rows_of(journal, name)
@@ -360,6 +371,12 @@ def _input_of(job: Job) -> JobInput:
     about = decode(job.input)
     assert isinstance(about, JobInput)  # `_begun` writes nothing else
     return about
+
+
+def _act_for_caller(about: JobInput) -> None:
+    """Let what this task starts run on behalf of the caller for whom the job was started first."""
+    if about.caller is not None:
+        current_caller.set(Caller(about.caller, about.claims))
 
 
 def _agent_of(job: Job, about: JobInput) -> MiniAgent:

@@ -15,7 +15,7 @@ _STATES = ("running", "finished", "failed", "cancelled", "stuck")
 _EXAMPLES = """
   miniagents jobs --journal swarm.db                 all jobs
   miniagents jobs list --state running --state stuck
-  miniagents jobs show job-42                        one job: its interactions, and what it waits for
+  miniagents jobs show job-42                        one job: its failed calls, and what it waits for
   miniagents jobs cancel job-42                      for good: it is not resumed
 """
 
@@ -40,9 +40,10 @@ def list_jobs(states: Sequence[str]) -> int:
 
 @jobs.command("show")
 @click.argument("job")
+@click.option("--all", "with_all", is_flag=True, help="All calls, the first 1,000 at most.")
 @journal_options
-def show_job(job: str) -> int:
-    """Show a job: its interactions, and what it waits for."""
+def show_job(job: str, with_all: bool) -> int:
+    """Show a job: its calls that have failed or run, and what it waits for."""
 
     def show(result: Any) -> str:
         job, rows = result["job"], result["rows"]
@@ -55,11 +56,14 @@ def show_job(job: str) -> int:
         ]
         if job["detail"] is not None:
             lines.append(f"detail   {plain(job['detail'])}")
+        if result["calls"]:
+            heads = ("ROW", "BY", "AGENT", "STATE", "AT", "ERROR")
+            lines += ["", table(heads, [_call_row(call) for call in result["calls"]])]
         if result["waits"]:
             lines += ["", wait_rows(result["waits"])]
         return "\n".join(lines)
 
-    return at_journal("jobs show", lambda target: target.ask("jobs.show", {"job": job}), show)
+    return at_journal("jobs show", lambda target: target.ask("jobs.show", {"job": job, "all": with_all}), show)
 
 
 @jobs.command("cancel")
@@ -89,3 +93,8 @@ def _list(states: Sequence[str]) -> int:
 def _row(job: Any) -> tuple[object, ...]:
     times = moment(job["started_at"]), moment(job["changed_at"])
     return (job["name"], job["state"], job["agent"], *times, job["detail"] if job["detail"] is not None else "")
+
+
+def _call_row(call: Any) -> tuple[object, ...]:
+    error = call["error"] if call["error"] is not None else ""
+    return call["row"], call["parent"] or "-", call["agent"], call["state"], moment(call["at"]), error

@@ -52,7 +52,8 @@ def _list() -> int:
         calls = result["interactions"]
         if not calls:
             return "no calls are under way"
-        rows = table(("ID", "AGENT", "BY", "STATE", "AGE", "TOKENS", "COST", "JOB"), [_row(call) for call in calls])
+        heads = ("ID", "AGENT", "LABEL", "BY", "STATE", "AGE", "TOKENS", "COST", "JOB")
+        rows = table(heads, [_row(call) for call in calls])
         rest = result["total"] - len(calls)
         return f"{rows}\n... and {rest:,} more" if rest else rows
 
@@ -62,4 +63,5 @@ def _list() -> int:
 def _row(call: Any) -> tuple[object, ...]:
     cost = "-" if call["cost"] is None else f"{call['cost']:.4f}"
     parent = "-" if call["parent"] is None else call["parent"]
-    return call["id"], call["agent"], parent, call["state"], seconds(call["age"]), call["tokens"], cost, call["job"]
+    about = call["id"], call["agent"], call["label"], parent
+    return *about, call["state"], seconds(call["age"]), call["tokens"], cost, call["job"]

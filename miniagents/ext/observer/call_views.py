@@ -130,6 +130,8 @@ class CallViews:
             "calls": 1 + len(record.below or ()) if alone else len(trace.records) + trace.dropped,
             "failures": trace.failures,
         }
+        if record.label is not None:
+            row["label"] = record.label[:_LONGEST_SHOWN]
         if until is not None:
             row["took"] = round(until - record.started, 4)
         if record.error is not None:
@@ -241,6 +243,8 @@ class CallViews:
             "cost": used.own_cost,
             "below": len(record.below or ()) + len(record.steps or ()),
         }
+        if record.label is not None:
+            row["label"] = record.label[:_LONGEST_SHOWN]
         if used.begun is not None:
             row["begun"] = wall(used.begun, now)
         if record.steps and record.steps[0].kind == "model":

@@ -91,6 +91,7 @@ class CallRecord:
         parent: The record of the call that made it, or None.
         path: The path of the agent.
         alias: The name of the agent.
+        label: The label that tells equal calls apart, or None.
         started: The time when the call was made, on `loop.time()`.
         until: The time when its code ended, or None.
         error: The text of its error, or None.
@@ -118,6 +119,7 @@ class CallRecord:
         "id",
         "input",
         "interaction",
+        "label",
         "output",
         "parent",
         "path",
@@ -136,6 +138,7 @@ class CallRecord:
         self.parent = parent
         self.alias = alias
         self.path = path
+        self.label: str | None = interaction.label
         self.started: float = interaction.started_at
         self.until: float | None = None
         self.error: str | None = None

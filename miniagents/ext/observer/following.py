@@ -71,6 +71,7 @@ class Following(Observer):
         self.samples: deque[tuple[float, ...]] = deque(maxlen=SAMPLES)
         self.totals = {"calls": 0, "failures": 0, "restarts": 0, "tokens": 0, "letters": 0, "crashes": 0}
         self.cost = 0.0
+        self.is_cost_known = True
         self.open = 0
         self._numbers = itertools.count(1)
         self._clock: Callable[[], float] = time.monotonic
@@ -148,6 +149,8 @@ class Following(Observer):
         record.close(time.time())
         self.totals["tokens"] += record.used.own_tokens
         self.cost += record.used.own_cost or 0.0
+        if record.used.own_cost is None:
+            self.is_cost_known = False
         self.open -= 1
         if not record.trace.open:
             self.live.pop(record.trace.id, None)

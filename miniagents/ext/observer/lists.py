@@ -52,7 +52,7 @@ class Lists:
             "actors": children.actors if children is not None else 0,
             "open": following.open,
             **following.totals,
-            "cost": round(following.cost, 6),
+            "cost": round(following.cost, 6) if following.is_cost_known else None,
             "letters": system.dead_letters.total,
             "kept_letters": len(system.dead_letters),
             "texts": self._texts.level,

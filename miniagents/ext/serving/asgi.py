@@ -1,4 +1,7 @@
-"""`AgentApp`: the ASGI app: routes, middleware, lifespan."""
+"""`AgentApp`: the ASGI app: routes, middleware, lifespan.
+
+The module is longer than most: the public methods of the app have their docstrings here.
+"""
 
 import asyncio
 import sys
@@ -44,8 +47,9 @@ from miniagents.ext.serving.operations.admin_api import Operations
 from miniagents.ext.serving.operations.openapi import OpenApi
 from miniagents.ext.serving.operations.waits_api import WaitsApi
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
-from miniagents.ext.serving.tracking import P
+from miniagents.ext.serving.tracking import P, T
 from miniagents.ext.telemetry.prometheus import MetricsApp
+from miniagents.promising import Promise
 
 if TYPE_CHECKING:
     from miniagents.ext.observer.web_observer import Mounted
@@ -205,6 +209,34 @@ class AgentApp(Starlette):
         """
         return self._service.tracking.track(promise)
 
+    async def answer(self, request: Request, promise: Promise[T]) -> T:
+        """Await a call in a route of the application, and cancel the call if the client goes away meanwhile. The call
+        is tracked, too: see `track`.
+
+        Nothing else may read the body of the request at the same time, and what has not been read of it is thrown
+        away.
+
+        Args:
+            request: The request of the route.
+            promise: The promise of the replies, as `agent.inquire(...)` or `agent.inquire(...).answer()` returns it.
+
+        Returns:
+            The result of the promise.
+
+        Raises:
+            HTTPException: The client has gone; a 499, which nobody reads.
+            ServiceStoppingError: As in `track`.
+            InvalidOptionError: The argument is not a promise.
+
+        Example:
+            ```
+            @app.get("/advice")
+            async def advice(request: Request, about: str) -> str:
+                return str(await agents.answer(request, clerk.inquire(about)))
+            ```
+        """
+        return await self._service.tracking.answer(request, promise)
+
     def serve_mcp(self, path: str = "/mcp", *, stateless: bool = False) -> None:
         """Serve the agents also as tools of the Model Context Protocol, with the tokens and limits of the service.
 
@@ -311,7 +343,7 @@ class AgentApp(Starlette):
         self.system.grace = min(self.system.grace, self.grace)
         try:
             async with asyncio.timeout(grace):
-                await self.system.afinalize()
+                await self.system.afinalize(leaves_waits=True)
         except TimeoutError:
             pass  # the tree has been stopped nevertheless
 

@@ -1,6 +1,5 @@
 """The service: the state that all endpoints share, and the wrapper around each endpoint."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -17,10 +16,10 @@ from miniagents.ext.serving.conversations.conversation_id import ConversationIn,
 from miniagents.ext.serving.conversations.turn_queue import Turns
 from miniagents.ext.serving.http.auth import ANYBODY, Keys
 from miniagents.ext.serving.http.concurrency import Gate, Place
-from miniagents.ext.serving.http.disconnect import disconnected
+from miniagents.ext.serving.http.disconnect import while_connected
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parser
-from miniagents.ext.serving.http.problems import FAILURES, Problem, stopping, told
+from miniagents.ext.serving.http.problems import FAILURES, GONE, Problem, stopping, told
 from miniagents.ext.serving.http.tracing import traced
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served_agent import Entry
@@ -29,7 +28,6 @@ from miniagents.log import log as _log
 from miniagents.messages import Message, Messages
 from miniagents.promising import Promise
 
-_GONE = 499
 _RUN = "miniagents.run"
 _CALLER = "miniagents.caller"
 PLACE = "miniagents.place"
@@ -183,21 +181,11 @@ class Service:
         Raises:
             ClientDisconnect: The client has disconnected.
         """
-        listener = asyncio.create_task(disconnected(request))
-        listener.add_done_callback(partial(_left, run))
+        stop = partial(run.cancel, "the request was cancelled")
         try:
-            return await run.replies
-        except FAILURES as error:
-            if listener.done():
-                error.__traceback__ = None  # from Python 3.12 on, it leads through this frame to those of the request
-                raise ClientDisconnect() from None
-            raise
-        except asyncio.CancelledError:
-            run.cancel("the request was cancelled")
-            raise
+            return await while_connected(request, run.replies, on_disconnect=run.leave, on_cancel=stop)
         finally:
-            listener.cancel()
-            del self, request, run  # else the run, its error and this frame would be a cycle
+            del self, request, run, stop  # else the run, its error and this frame would be a cycle
 
     def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """Return the problem of a failure for the client, and log the facts that the client does not see."""
@@ -281,7 +269,7 @@ class Endpoint:
             except Problem as problem:
                 response = self._refusal(request, problem)
             except ClientDisconnect:
-                response = Response(status_code=_GONE)  # nobody reads it, but outer middleware needs an answer
+                response = Response(status_code=GONE)  # nobody reads it, but outer middleware needs an answer
             except HTTPException as error:
                 if on_http_error is None:
                     raise
@@ -306,9 +294,3 @@ class Endpoint:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         return problem.response(self._as_body(request, problem) if self._as_body is not None else None)
-
-
-def _left(run: Run, listener: "asyncio.Task[None]") -> None:
-    """End a run whose client was found to have gone, or to have broken its connection."""
-    if not listener.cancelled():
-        run.leave()

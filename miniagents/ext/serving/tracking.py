@@ -1,14 +1,21 @@
 """Tracking: calls of agents in routes of the application are part of draining."""
 
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from miniagents.errors import InvalidOptionError, ServiceStoppingError
 from miniagents.ext.serving.http.concurrency import Gate
+from miniagents.ext.serving.http.disconnect import while_connected
+from miniagents.ext.serving.http.problems import GONE
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
 
 P = TypeVar("P", bound=Promise[Any])
+T = TypeVar("T")
 
 _taken_by: ContextVar[object] = ContextVar("miniagents.taken_by", default=None)
 """The service that has tracked a call of the current request. That request may make more calls while the service
@@ -40,6 +47,17 @@ class Tracking:
         self._promises[promise] = None
         promise.add_done_callback(self._settled)
         return promise
+
+    async def answer(self, request: HTTPConnection, promise: Promise[T]) -> T:
+        """Track a call and await it while the client is there; see `AgentApp.answer`."""
+        left = partial(self.track(promise).cancel, "the client went away")
+        stopped = partial(promise.cancel, "the request was cancelled")
+        try:
+            return await while_connected(request, promise, on_disconnect=left, on_cancel=stopped)
+        except ClientDisconnect:
+            raise HTTPException(GONE, "The client has gone.") from None
+        finally:
+            del promise, left, stopped  # else the call, its error and this frame would be a cycle
 
     def _settled(self, promise: Promise[Any]) -> None:
         self._promises.pop(promise, None)

@@ -124,15 +124,21 @@ class EventLog(Subscription):
         detail = event.detail
         if isinstance(detail, DeadLetter):
             facts["reason"] = detail.reason.value
-            facts["message"] = type(detail.message).__name__  # never its content
             if isinstance(detail.message, Interaction):
-                facts["interaction"] = detail.message.id
+                facts["message"] = Interaction.__name__  # a durable call has a class of its own, which says nothing
+                facts |= {name: value for name, value in detail.message.log_fields.items() if name != "actor"}
+            else:
+                facts["message"] = type(detail.message).__name__  # never its content
+            if detail.error is not None:
+                facts["error"] = detail.error
             if detail.sender is not None:
                 facts["sender"] = detail.sender.path
             if self._left_out:
                 facts["left_out"], self._left_out = self._left_out, 0
         elif detail is not None:
             facts["interaction"] = detail
+        optional = {"parent": event.parent, "label": event.label, "attempt": event.attempt}
+        facts |= {name: value for name, value in optional.items() if value is not None}
         if event.reason is not None:
             facts["reason"] = event.reason.value if isinstance(event.reason, StopReason) else event.reason
         if event.error is not None:

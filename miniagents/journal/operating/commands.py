@@ -25,6 +25,13 @@ class OfJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job: str
 
 
+class Showing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of `jobs.show`."""
+
+    job: str
+    all: bool = False
+
+
 class InStates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The arguments of `jobs.list`."""
 
@@ -125,7 +132,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
 
     return {
         "jobs.list": typed(InStates, jobs),
-        "jobs.show": typed(OfJob, lambda a: operator.job(a.job)),
+        "jobs.show": typed(Showing, lambda a: operator.job(a.job, with_all_calls=a.all)),
         "jobs.cancel": typed(ByPerson, lambda a: operator.cancel(a.job, a.by)),
         "waits.list": typed(OfJobOrAll, waits),
         "waits.deliver": typed(Delivering, deliver),

@@ -15,7 +15,7 @@ from miniagents.journal.letters import letter_of
 from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of
-from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
+from miniagents.journal.operating.views import CallView, JobDetails, JobView, LetterView, StatsView, WaitView
 from miniagents.journal.operations import Operation
 from miniagents.journal.paging import rows_of
 from miniagents.journal.pending_wait import answered_id, check_name_or_id, target_of
@@ -64,15 +64,22 @@ class Operator:
         """
         return await _views(JobView.of, (await self._journal.read(Jobs(states)))[-MOST:])
 
-    async def job(self, name: str) -> JobDetails:
+    async def job(self, name: str, *, with_all_calls: bool = False) -> JobDetails:
         """Return a job with what is recorded of it.
+
+        Args:
+            name: The name of the job.
+            with_all_calls: Whether the calls that have finished or were cancelled are listed, too.
 
         Raises:
             CommandError: There is no such job.
         """
         job = await self._job(name)
-        states = collections.Counter(row.state.value for row in await rows_of(self._journal, name))
-        return JobDetails(JobView.of(job), dict(states), tuple(await self.waits(name)))
+        rows = await rows_of(self._journal, name)
+        states = collections.Counter(row.state.value for row in rows)
+        listed = [row for row in rows if with_all_calls or row.state in (RowState.FAILED, RowState.RUNNING)]
+        calls = await _views(CallView.of, listed[:MOST])
+        return JobDetails(JobView.of(job), dict(states), tuple(calls), tuple(await self.waits(name)))
 
     async def cancel(self, name: str, by: str) -> JobView:
         """Cancel a job for good: it is not resumed.

@@ -9,6 +9,7 @@ from miniagents.journal.mail import StoredLetter
 from miniagents.journal.operating.showing import shown
 from miniagents.journal.pending_wait import text_of
 from miniagents.journal.retention import Counts
+from miniagents.journal.rows import Row
 from miniagents.journal.waits import Wait
 
 _SHORT = 500
@@ -88,17 +89,50 @@ class WaitView(msgspec.Struct, frozen=True):
         )
 
 
+class CallView(msgspec.Struct, frozen=True):
+    """A call of a job.
+
+    Attributes:
+        row: The number of its row, which `Retry.from_` and `miniagents journal forget --from` take.
+        parent: The row of the call that made it; 0 for the root of the job.
+        agent: The name of the agent.
+        state: "running", "finished", "failed" or "cancelled". A call that was cut off by the end of the process is
+            running until the job goes on.
+        attempts: How many times it has started.
+        at: When it started last, or ended.
+        error: What it failed with, or None.
+    """
+
+    row: int
+    parent: int
+    agent: str
+    state: str
+    attempts: int
+    at: float
+    error: Any
+
+    @classmethod
+    def of(cls, row: Row) -> "CallView":
+        """Return the view of a row."""
+        error = shown(row.error, text=_SHORT) if row.error else None
+        if isinstance(error, dict):
+            error = error.get("error", error)  # the text of a `RecordedError`
+        return cls(row.id, row.parent, row.agent, row.state.value, row.attempts, row.at, error)
+
+
 class JobDetails(msgspec.Struct, frozen=True):
     """A job with what is recorded of it.
 
     Attributes:
         job: The job.
         rows: How many interactions it has, by state.
+        calls: The calls that have failed or run, or all; the first 1,000 at most.
         waits: The waits that are open.
     """
 
     job: JobView
     rows: dict[str, int]
+    calls: tuple[CallView, ...]
     waits: tuple[WaitView, ...]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from miniagents import (
+    Caller,
     Change,
+    InteractionContext,
     InvalidOptionError,
     JobConflictError,
     JobStuckError,
@@ -18,9 +20,12 @@ from miniagents import (
     RemoteError,
     Retry,
     errors,
+    gather,
     miniagent,
 )
+from miniagents.agents.durable.jobs import JobInput
 from miniagents.journal import FinishRow, JobState, MemoryJournal, RowState
+from miniagents.messages import decode
 from tests.agents.durable.lives import Killed, life, rows
 
 calls: Counter[str] = Counter()
@@ -100,6 +105,46 @@ async def test_retry_failed_throws_away_the_answers_that_led_to_the_failure() ->
             await mini.run_job("j", root)
         answers["fails"] = False
         assert str(await mini.run_job("j", root, retry=Retry.FAILED)) == "one-1\n\nbelow-2"
+
+
+@pytest.mark.parametrize(("ends", "retry"), [("well", Retry.FAILED), ("badly", Retry.FAILED), ("badly", None)])
+async def test_a_job_that_is_run_again_leaves_a_finished_call_alone_that_has_handled_a_failure_below_it(
+    ends: str, retry: Retry | None
+) -> None:
+    asked: Counter[str] = Counter()
+    broken = {"two"}
+
+    @miniagent
+    async def attempt(ctx: Any, document: str, number: int) -> None:
+        asked[f"{document} {number}"] += 1
+        if number == 1 or document in broken:
+            raise ValueError(document)
+        ctx.reply(document)
+
+    @miniagent
+    async def reader(ctx: Any, document: str) -> None:
+        try:
+            ctx.reply(await attempt.inquire(document=document, number=1))
+        except ValueError:
+            ctx.reply(await attempt.inquire(document=document, number=2))
+
+    @miniagent
+    async def swarm(ctx: Any) -> None:
+        replies = await gather(*[reader.inquire(document=name) for name in ("one", "two")], return_exceptions=True)
+        failures = [reply for reply in replies if isinstance(reply, BaseException)]
+        ctx.reply(f"{len(failures)} failed")
+        if failures and ends == "badly":
+            raise ValueError("a document failed")
+
+    async with _system(MemoryJournal()) as mini:
+        if ends == "badly":
+            with pytest.raises(ValueError, match="a document failed"):
+                await mini.run_job("j", swarm)
+        else:
+            assert str(await mini.run_job("j", swarm)) == "1 failed"
+        broken.clear()
+        assert str(await mini.run_job("j", swarm, retry=retry)) == "0 failed"
+    assert asked == {"one 1": 1, "one 2": 1, "two 1": 2, "two 2": 2}
 
 
 async def test_retry_all_asks_for_everything_again() -> None:
@@ -308,6 +353,44 @@ async def slow(ctx: Any) -> None:
     await asyncio.sleep(1e9 if answers["fails"] else 1)
     calls["now"] -= 1
     ctx.reply("done")
+
+
+@miniagent(passivate_after=10)
+async def says_who(ctx: InteractionContext) -> None:
+    assert ctx.caller is not None
+    await ctx.wait_for("approval")
+    ctx.reply(f"{ctx.caller.name} {ctx.caller.claims['groups']}")
+
+
+async def test_a_job_that_goes_on_in_another_process_does_so_on_behalf_of_the_caller_who_started_it() -> None:
+    journal = MemoryJournal()
+    with pytest.raises(KeyError):
+        async with _system(journal) as mini:
+            for name in ("resumed", "run again"):
+                with Caller("ann", {"groups": ["staff"]}).acting():
+                    mini.run_job(name, says_who)
+            await asyncio.sleep(1)
+            raise KeyError
+
+    async with _system(journal) as mini:
+        with Caller("bob", {"groups": []}).acting():
+            run_again = mini.run_job("run again", says_who)
+        resumed = (await mini.resume_all())["resumed"]
+        await asyncio.sleep(20)
+        assert not mini.interactions(), "both jobs are passive"
+        for wait in await mini.pending():
+            await mini.deliver(wait.job, wait.id, "yes")
+
+        assert [str(await replies) for replies in (resumed, run_again)] == ["ann ('staff',)"] * 2
+
+
+def test_the_input_of_a_job_of_an_older_version_is_read_as_that_of_a_job_without_a_caller() -> None:
+    of_0_1 = (
+        b"\x9a\x02\xb3miniagents:JobInput\xa5agent\xa1a\xafagent_arguments\x91\x01\xa9arguments\x91\x01"
+        b"\xa8messages\x91\x00"
+    )
+
+    assert decode(of_0_1) == JobInput(agent="a", caller=None)
 
 
 @miniagent

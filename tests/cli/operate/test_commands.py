@@ -62,6 +62,10 @@ def test_a_running_program_shows_its_jobs_dead_letters_and_counts(do: Commands, 
     jobs = do("jobs", "--json").envelope["result"]["jobs"]
     assert [(job["name"], job["state"]) for job in jobs] == [("job-42", "running"), ("job-43", "running")]
     assert "Publish it?" in do("jobs", "show", "job-43").out
+    heads, call = do("jobs", "show", "job-42").out.splitlines()[-2:]
+    assert heads.split() == ["ROW", "BY", "AGENT", "STATE", "AT", "ERROR"]
+    assert call.split()[1:4] == ["-", "tests.cli.operate.program:writer#writer", "running"]
+    assert do("jobs", "show", "job-42", "--all").out.splitlines()[-1] == call
     assert [line.split()[0] for line in do("dead-letters").out.splitlines()] == ["ID", "901", "902"]
     assert "letter 902" in do("dead-letters", "show", "902").out
     assert f"{path}," in do("journal", "stats").out

@@ -32,7 +32,7 @@ async def waiter(ctx: InteractionContext) -> None:
 @miniagent
 async def boss(ctx: InteractionContext) -> None:
     """Waits for the other agent."""
-    await waiter.inquire("go")
+    await waiter.inquire("go", label="document 7")
 
 
 def holds_the_loop() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from typing import Any
 
@@ -51,7 +52,9 @@ def test_calls_are_listed_and_one_is_cancelled_with_all_below(start: Started, ca
     assert (boss["agent"], waiter["parent"]) == ("/agents/boss", boss["id"])
 
     assert main(["ps"]) == 0
-    assert "\x1b" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert re.search(rf"LABEL +BY.*\n.*\n.* document 7 +{boss['id']} +", out)
     assert main(["ps", "kill", str(boss["id"])]) == 0
     assert capsys.readouterr().out == f"cancelled {boss['id']} (/agents/boss) and all below it\n"
 

@@ -64,6 +64,19 @@ async def test_open_interactions_come_first_and_then_the_latest() -> None:
     assert shown(of_agent) == [("leaf", "done")] * 3
 
 
+async def test_a_call_with_a_label_is_shown_with_it_in_the_list_and_in_the_waterfall() -> None:
+    async with observed() as (_, observer):
+        await leaf.inquire(label="document 7")
+        await leaf.inquire()
+        views = CallViews(observer, Texts())
+        rows = (await views.window({}))["rows"]
+        waterfall = await views.waterfall({"id": 1})
+
+    assert [rows["1"].get("label"), rows["2"].get("label")] == ["document 7", None]
+    assert waterfall is not None
+    assert waterfall["rows"]["1"]["label"] == "document 7"
+
+
 async def test_an_interaction_is_over_when_nothing_below_it_is_open_and_not_when_its_root_is() -> None:
     async with observed() as (_, observer):
         replies = top.inquire()
@@ -173,6 +186,7 @@ async def test_the_live_text_of_a_model_is_shown_as_it_comes() -> None:
 async def test_a_large_interaction_is_asked_for_in_windows() -> None:
     class Made:
         account = None
+        label = None
 
         def __init__(self, id: int, started: float) -> None:
             self.id = id

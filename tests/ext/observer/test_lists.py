@@ -45,6 +45,7 @@ async def test_the_summary_counts_what_there_is() -> None:
 
     assert (summary["actors"], summary["calls"], summary["open"], summary["texts"]) == (3, 1, 0, "full")
     assert summary["tokens"] == observer.records[1].uses.tokens > 0
+    assert summary["cost"] is None  # the model has no price
     assert summary["recorder"]["bytes"] == observer.recorder.bytes > 0
 
 

@@ -17,6 +17,7 @@ class Made:
     """What a record is made of, without a system."""
 
     account = None
+    label = None
 
     def __init__(self, id: int, started: float) -> None:
         self.id = id

@@ -22,6 +22,7 @@ from miniagents import (
     MiniAgents,
     OneForOne,
     Overflow,
+    RetryPolicy,
     SpawnOptions,
     Supervisor,
     TextMessage,
@@ -29,6 +30,7 @@ from miniagents import (
 )
 from miniagents.errors import DeadlockError, HandlerTimeoutError, InvalidOptionError
 from miniagents.ext.telemetry import log_events
+from miniagents.journal import MemoryJournal
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 
 
@@ -109,6 +111,37 @@ async def test_a_failure_of_an_interaction_is_logged_with_its_number(log: list[A
         ("/agents/failing", 1),
         ("/agents/Fails", 2),
     ]
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_each_failed_attempt_of_a_call_is_logged_with_its_number_label_parent_and_error(
+    log: list[Any], kind: str
+) -> None:
+    async def fails(ctx: InteractionContext) -> None:
+        raise ValueError("not today")
+
+    class Fails:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await fails(ctx)
+
+    agent = miniagent(alias="fails", retry=RetryPolicy(attempts=2))(fails if kind == "function" else Fails)
+
+    @miniagent
+    async def above(ctx: InteractionContext) -> None:
+        with pytest.raises(ValueError, match="not today"):
+            await agent.inquire(label="document 7")
+
+    async with MiniAgents(journal=MemoryJournal(), durable_agents=True) as system:
+        log_events(system, level="warning")
+        await system.run_job("job", above)
+
+    call = {"actor": "/agents/fails", "interaction": 2, "parent": 1, "label": "document 7"}
+    crashes = [entry for entry in log if entry["event"] == "actor.crashed"]
+    assert [entry["attempt"] for entry in crashes] == [1, 2]
+    for entry in crashes:
+        assert entry.items() >= {**call, "error": "ValueError('not today')"}.items()
+    (letter,) = told(log, "dead_letter")
+    assert letter.items() >= {**call, "error": "ValueError: not today", "message": "Interaction"}.items()
 
 
 async def test_an_escalation_is_logged_once(log: list[Any]) -> None:

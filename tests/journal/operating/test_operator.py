@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from miniagents import TextMessage
+from miniagents.agents.durable.replies import encoded_error
 from miniagents.control import CommandError
 from miniagents.journal import (
     Accept,
@@ -104,6 +105,25 @@ async def test_jobs_are_listed_by_state_and_shown_with_their_calls_and_waits(jou
     assert details["rows"] == {"finished": 4}
     (wait,) = details["waits"]
     assert (wait["prompt"]["content"], wait["id"], wait["row"], wait["number"]) == ("Publish?", "approval#2.0", 2, 0)
+
+
+async def test_a_job_is_shown_with_its_failed_and_running_calls_and_with_all_if_that_is_asked_for(
+    journal: SqliteJournal,
+) -> None:
+    do = operated(journal)
+    failed, running = journal.next_id(), journal.next_id()
+    await journal.write(
+        StartRow(failed, 1, b"s", 1, "job-42", "reader", failed, at=6.0),
+        FinishRow(failed, RowState.FAILED, failed, error=encoded_error(ValueError("no text")), at=7.0),
+        StartRow(running, 1, b"s", 2, "job-42", "reader", running, at=8.0),
+    )
+
+    first, second = (await do("jobs.show", job="job-42"))["calls"]
+    assert (first["row"], first["parent"], first["agent"], first["state"]) == (failed, 1, "reader", "failed")
+    assert first["error"] == "builtins:ValueError: no text"
+    assert (second["row"], second["state"], second["at"], second["error"]) == (running, "running", 8.0, None)
+    rows = [call["row"] for call in (await do("jobs.show", job="job-42", all=True))["calls"]]
+    assert rows == [1, 2, 3, 4, failed, running]
 
 
 async def test_a_job_that_is_not_there_is_a_mistake_and_the_error_names_some_that_are(journal: SqliteJournal) -> None:

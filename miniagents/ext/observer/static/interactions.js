@@ -135,7 +135,7 @@ const Waterfall = ({ id }) => {
   };
   return html`
     <div class="detail-head">
-      <h2>${head.agent} <small>#${view.id}</small></h2>
+      <h2>${head.agent} <small>#${view.id}${head.label ? ` ${head.label}` : ""}</small></h2>
       <${State} state=${head.status} />
       <span class="spacer"></span>
       ${live && may("cancel") && html`<${Sure} question=${`Cancel it, and the ${plural(Math.max(head.open - 1, 0), "call")} below it?`} kind="bad-quiet" onSure=${() => act("cancel", { target: view.id, expect: { path: head.path, attempts: head.attempts } })}>Cancel<//>`}
@@ -165,7 +165,7 @@ const Waterfall = ({ id }) => {
           <div class="span" id=${`span-${place}`} role="treeitem" aria-level=${row.depth + 1} aria-selected=${String(call.id === row.id && !row.step)} data-focus=${at === place} data-status=${row.status}
             onClick=${() => { setAt(place); setSelected(row.id); }}>
             <span class="span-name" style=${{ paddingLeft: `${Math.min(row.depth, 12) * 12}px` }}>
-              ${row.step ? html`<em data-step=${row.step}>${row.step}</em>` : html`<i class="dot" data-state=${row.status}></i>`}<span>${row.agent}</span><span class="visually-hidden">${row.status}</span>
+              ${row.step ? html`<em data-step=${row.step}>${row.step}</em>` : html`<i class="dot" data-state=${row.status}></i>`}<span>${row.agent}</span>${row.label && html`<small>${row.label}</small>`}<span class="visually-hidden">${row.status}</span>
               ${row.cached && html`<small>cached</small>`}${row.tokens > 0 && html`<small>${number(row.tokens)}</small>`}
             </span>
             <${Bar} row=${row} from=${from} to=${to} />

@@ -19,7 +19,7 @@ export const useSamples = () => {
 export const CallRow = ({ row, current }) => html`
   <a class="row call" href=${link.call(row.id)} data-status=${row.status} data-tombstone=${row.tombstone} aria-current=${current ? "true" : null}>
     <${State} state=${row.status} />
-    <span class="who">${row.agent}<small>#${row.id}</small></span>
+    <span class="who">${row.agent}<small>#${row.id}${row.label ? ` ${row.label}` : ""}</small></span>
     <span class="said">${row.error ?? row.input ?? ""}</span>
     <span class="figures">
       ${row.calls > 1 && html`<span title="calls of agents">${exact(row.calls)} calls</span>`}

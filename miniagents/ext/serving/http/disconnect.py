@@ -2,14 +2,20 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from miniagents.ext.serving.http.limits import Limits
-from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.problems import FAILURES, Problem
+from miniagents.promising import Promise
+
+T = TypeVar("T")
 
 
 class HeldSocket(WebSocket):
@@ -100,3 +106,43 @@ async def acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | 
         raise Problem(504, text, code="timeout", is_final=True) from None
     finally:
         listener.cancel()
+
+
+async def while_connected(
+    request: HTTPConnection,
+    promise: Promise[T],
+    *,
+    on_disconnect: Callable[[], object],
+    on_cancel: Callable[[], object],
+) -> T:
+    """Await a promise for a client.
+
+    Args:
+        request: The request of the client.
+        promise: The promise.
+        on_disconnect: Called when the client has disconnected, or its connection is broken. It ends the promise.
+        on_cancel: Called when the task of the request is cancelled.
+
+    Raises:
+        ClientDisconnect: The client has disconnected.
+    """
+    listener = asyncio.create_task(disconnected(request))
+    listener.add_done_callback(partial(_disconnected, on_disconnect))
+    try:
+        return await promise
+    except FAILURES as error:
+        if listener.done():
+            error.__traceback__ = None  # from Python 3.12 on, it leads through this frame to those of the request
+            raise ClientDisconnect() from None
+        raise
+    except asyncio.CancelledError:
+        on_cancel()
+        raise
+    finally:
+        listener.cancel()
+        del request, promise, on_disconnect, on_cancel  # else the call, its error and this frame would be a cycle
+
+
+def _disconnected(on_disconnect: Callable[[], object], listener: "asyncio.Task[Any]") -> None:
+    if not listener.cancelled():
+        on_disconnect()

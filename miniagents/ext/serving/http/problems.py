@@ -11,6 +11,7 @@ from miniagents.actors.observing.request_id import current_request_id
 from miniagents.errors import (
     ActorStoppedError,
     AllModelsFailedError,
+    AnswerRefusedError,
     AuthenticationError,
     BudgetExceededError,
     ContextOverflowError,
@@ -37,8 +38,14 @@ from miniagents.promising.tracebacks import traceback_text
 FAILURES = (Exception, SystemExit, KeyboardInterrupt)
 """The exceptions of a call. An agent that tries to end the process ends only its own call."""
 
+GONE = 499
+"""The status of a request whose client has gone. Nobody reads it, but outer middleware and logs need one."""
+
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
+
+_REFUSALS = {"wrong_kind": 422, "unknown": 404}
+"""The statuses of answers from outside that nothing takes, by `AnswerRefusedError.reason`; all others are a 409."""
 
 STOPPING = "stopping"
 """The code of the problem that the service is stopping."""
@@ -130,6 +137,12 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 def stopping() -> Problem:
     """Return the problem of a service that is stopping: another instance may answer."""
     return Problem(503, "The server is stopping.", code=STOPPING, retry_after=_SOON, is_passing=True)
+
+
+def refused(error: AnswerRefusedError) -> Problem:
+    """Return the problem of an answer from outside that nothing takes, for the one who has given it."""
+    code = "wait_not_found" if error.reason == "unknown" else error.reason
+    return Problem(_REFUSALS.get(error.reason, 409), f"{error}.", param="wait", code=code, is_final=True)
 
 
 def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:

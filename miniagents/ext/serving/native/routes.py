@@ -13,10 +13,10 @@ from starlette.websockets import WebSocket
 
 from miniagents.agents import Interaction
 from miniagents.agents.reply_promise import ReplyPromise
-from miniagents.errors import MiniAgentsError
+from miniagents.errors import AnswerRefusedError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.http.limits import Limits
-from miniagents.ext.serving.http.problems import Problem, told
+from miniagents.ext.serving.http.problems import Problem, refused, told
 from miniagents.ext.serving.http.reply_reading import Reader, Reading
 from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.serving.native.events import Ended, Failed, Opened, events_of
@@ -192,7 +192,7 @@ def handlers_of(service: Service) -> dict[Any, Any]:
     """
 
     async def answer(connection: HTTPConnection, error: Exception) -> Response | None:
-        problem = service.problem(error)
+        problem = refused(error) if isinstance(error, AnswerRefusedError) else service.problem(error)
         if isinstance(connection, WebSocket):
             await refuse(connection, problem)
             return None

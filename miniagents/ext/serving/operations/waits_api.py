@@ -8,13 +8,11 @@ from miniagents.errors import AnswerRefusedError, InvalidOptionError, MessageToo
 from miniagents.ext.serving.http.json_messages import MessageIn
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
-from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.http.problems import Problem, json_response, refused
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.service import Service
 from miniagents.journal.pending_wait import PendingWait
 from miniagents.messages import UserMessage
-
-_STATUS = {"taken": 409, "ambiguous": 409, "ended": 409, "wrong_kind": 422, "unknown": 404}
 
 
 class WaitList(msgspec.Struct, frozen=True):
@@ -80,9 +78,8 @@ class WaitsApi:
         wanted, (message,), _ = await service.parser.parsed(parse_answer, await read_body(request, service.limits))
         try:
             id = await service.system.answers.deliver(wanted.job, wanted.wait, message, name, owner=owner)
-        except AnswerRefusedError as refused:
-            code = "wait_not_found" if refused.reason == "unknown" else refused.reason
-            raise Problem(_STATUS[refused.reason], f"{refused}.", param="wait", code=code, is_final=True) from None
+        except AnswerRefusedError as error:
+            raise refused(error) from None
         except (InvalidOptionError, MessageTooLargeError) as error:
             raise Problem(422, f"{error}.", code="invalid") from None
         return json_response(AnswerTaken(id))

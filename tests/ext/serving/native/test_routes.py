@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import fastapi
+import httpx2
 import pytest
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
@@ -21,6 +22,7 @@ from structlog.testing import capture_logs
 from miniagents import InteractionContext, MiniAgent, MiniAgents, TextMessage, TextToken, miniagent
 from miniagents.errors import (
     ActorStoppedError,
+    AnswerRefusedError,
     BudgetExceededError,
     InvalidOptionError,
     MailboxFullError,
@@ -30,6 +32,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms.sound import sound
 from miniagents.ext.serving import AgentApp, Limits, agent_app, sse
+from miniagents.ext.serving.http.access_log import AccessLog
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.wire.sse import PING, EventDecoder
 from miniagents.testing import Call, Reply, Script, ScriptedModel
@@ -38,7 +41,7 @@ from tests.ext.serving.agents import Held, echo, failing, soon, speller
 from tests.ext.serving.clients import Client
 from tests.ext.serving.http.test_limits import TALKERS, streamer
 from tests.ext.serving.native.test_fuzz import in_virtual_time
-from tests.ext.serving.servers import TOKEN
+from tests.ext.serving.servers import TOKEN, served
 from tests.ext.serving.test_leaving import AGENTS as LEAVING
 from tests.ext.serving.test_leaving import TURNS, assert_nothing_left, goes, is_cut
 
@@ -76,6 +79,8 @@ def events_in(body: bytes) -> list[Any]:
         (BudgetExceededError("/a: spent"), 402, "budget_exceeded"),
         (RateLimitedError("/a: later", retry_after=7.0), 429, "rate_limit_exceeded"),
         (ProviderUnavailableError("/a: down"), 502, "model_failed"),
+        (AnswerRefusedError("the wait has an answer", reason="taken", by="ann"), 409, "taken"),
+        (AnswerRefusedError("nothing waits for that", reason="unknown"), 404, "wait_not_found"),
         (Problem(413, "too large", code="too_large"), 413, "too_large"),
         (MiniAgentsError("/a: the password is 1234"), 500, "agent_failed"),
     ],
@@ -618,3 +623,87 @@ async def test_letters_that_come_in_halves_break_no_reply(path: str, stream: boo
     assert "😀" in client.body.decode()
     assert "\ufffd" in client.body.decode()
     assert b"failed" not in client.body
+
+
+# A call that is awaited
+
+
+def awaiting(agents: AgentApp, agent: MiniAgent) -> FastAPI:
+    app = FastAPI(lifespan=agents.lifespan, exception_handlers=agents.exception_handlers)
+
+    @app.get("/route")
+    async def route(request: Request) -> str:
+        return str(await agents.answer(request, agent.inquire("Hi").answer()))
+
+    @app.post("/route")
+    async def with_body(request: Request, question: dict[str, str]) -> str:
+        return str(await agents.answer(request, agent.inquire(question["text"])))
+
+    return app
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_call_that_a_route_awaits_is_cancelled_when_the_client_of_a_real_server_goes(method: str) -> None:
+    held = Held()
+    app = awaiting(agent_app(held.agent, auth=None, admin_auth=None), held.agent)
+    async with served(app) as url, httpx2.AsyncClient() as client:
+        body = {"text": "Hi"} if method == "POST" else None
+        asking = asyncio.create_task(client.request(method, f"{url}/route", json=body))
+        await soon(held.waiting)
+        asking.cancel()
+
+        await soon(held.cancelled)
+
+
+async def test_the_route_of_a_client_that_has_gone_ends_without_an_error() -> None:
+    held = Held()
+    async with (agents := agent_app(held.agent, auth=None, admin_auth=None)).lifespan():
+        app = awaiting(agents, held.agent)
+        app.exception_handlers.pop(MiniAgentsError)  # not needed for that
+        with capture_logs() as logs:
+            client = Client(AccessLog(app), "/route", version="2.3")
+            await soon(held.waiting)
+            client.go()
+            await client.asking
+
+        assert held.cancelled.is_set()
+        assert [entry["status"] for entry in logs] == [499]
+        assert agents.system.interactions() == ()
+
+
+async def test_a_route_that_awaits_a_call_answers_with_its_replies_or_its_failure() -> None:
+    async with (agents := agent_app([echo, failing], auth=None, admin_auth=None)).lifespan():
+        answers = []
+        for agent in (echo, failing):
+            client = Client(awaiting(agents, agent), "/route", {"text": "Hi"})
+            try:
+                await client.asking
+            except ValueError as error:
+                answers.append(repr(error))
+            else:
+                answers.append(json.loads(client.body))
+
+    assert answers[0] == "You said: Hi"
+    assert answers[1].startswith("ValueError(")
+
+
+async def test_a_call_that_a_route_awaits_is_cut_off_when_the_service_stops() -> None:
+    held = Held()
+    agents = agent_app(held.agent, auth=None, admin_auth=None, grace=0.0)
+    async with agents.lifespan():
+        client = Client(awaiting(agents, held.agent), "/route")
+        await soon(held.waiting)
+    await client.asking
+
+    assert (client.status, json.loads(client.body)["error"]["code"]) == (503, "stopping")
+
+
+async def test_a_call_is_cancelled_with_the_task_of_the_request_that_awaits_it() -> None:
+    held = Held()
+    async with (agents := agent_app(held.agent, auth=None, admin_auth=None)).lifespan():
+        client = Client(awaiting(agents, held.agent), "/route")
+        await soon(held.waiting)
+        client.asking.cancel()
+
+        await soon(held.cancelled)
