@@ -44,7 +44,7 @@ def make_app(journal: str | None = None) -> FastAPI:
         """Run the job of a ticket, or join it."""
         system.run_job(f"ticket-{ticket.number}", desk, ticket.question, number=ticket.number)
 
-    agents = agent_app(clerk, system=system, on_start=start, grace=1.0)  # jobs that wait go on next time
+    agents = agent_app(clerk, system=system, on_start=start)
     app = FastAPI(title="A support desk", lifespan=agents.lifespan, exception_handlers=agents.exception_handlers)
     app.mount("/desk", agents)  # for the staff: the clerk itself, and /desk/waits for those who approve
 

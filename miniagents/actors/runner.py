@@ -163,7 +163,7 @@ async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:
             task.cancel(*error.args)
             until = until if until is not None else loop.time() + max(grace, INSIST_EVERY)
         if until is not None and loop.time() >= until and not task.done():
-            log_abandoned(stack_of(task.get_coro()), program=getattr(main, "__qualname__", None))
+            log_abandoned(stack_of(task.get_coro()), program=getattr(main, "__qualname__", None), grace=grace)
             abandon(task)
             raise asyncio.CancelledError
     result, ending = task.result()

@@ -95,8 +95,9 @@ class ActorSystem(Shown, Spawner, StoppableSystem):
         name: Its name.
         debug: Log handlers that block the event loop for more than 100 ms, with the actor's path.
         grace: Seconds for what has been told to end, when the system ends, 0 or more: cancelled handlers, calls and
-            background work. What swallows its cancellation for longer is abandoned, and logged with its path and its
-            stack; an actor that is still within its own time to shut down is waited for.
+            background work, and the `finally` blocks of the program of `run` after Ctrl-C or SIGTERM. What swallows its
+            cancellation for longer is abandoned, and logged with its path and its stack; an actor that is still within
+            its own time to shut down is waited for.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
         journal: What durable actors keep on disk (`miniagents.journal.SqliteJournal`), or None. The system opens it at

@@ -109,12 +109,14 @@ class ClassAgentActor(Actor):
             interaction.fail(error)  # what it waited for has ended with the deadline: it has not crashed
             return None
         if error is not None and interaction.cancelled is None:
-            if is_call and isinstance(error, self._agent.options.errors):
+            is_answer = isinstance(error, self._agent.options.errors)
+            # A durable mailbox tries a call again that was refused, if its `RetryPolicy` says so: nothing is lost.
+            if is_call and (is_answer or (cell.inbox is None and isinstance(error, interaction.answers))):
                 interaction.fail(error)
                 return None
             if not is_call or interaction.has_replied:
                 interaction.fail(error)  # what was replied has been seen, so that it cannot be tried again
-            if isinstance(error, self._agent.options.errors):
+            if is_answer:
                 return error
             raise error
         if is_call or interaction.cancelled is not None:

@@ -73,13 +73,16 @@ def miniagent(
     Args:
         alias: The name of the agent; by default that of the function or class.
         description: A text about the use of the agent; by default the docstring.
-        max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
+        max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit. A call runs
+            until its function returns: replies that it forwards without `await` count no more.
         errors: Exceptions that are answers to the caller, not crashes.
         supervision: The strategy for restarts of the agent; by default without a limit, with growing backoff.
         strategy: The strategy for the actors that the agent spawns.
-        retry: The policy for messages that crashed the agent; None for no second attempt.
+        retry: The policy for messages and calls that crashed the agent; None for no second attempt. A call of a
+            function runs again unless it has replied something, or has run for longer than `handler_timeout`.
         mailbox: The mailbox; by default unbounded.
-        handler_timeout: Seconds that a call may run, more than 0; None for no limit.
+        handler_timeout: Seconds that a call may run, more than 0; None for no limit. Replies that it forwards without
+            `await` may take longer: give these calls a `timeout`.
         poison_after: With `retry`, the number of crashes after which a message is set aside, even if `retry` allows
             more attempts.
         passivate_after: Seconds without a call after which the agent gives its memory back; None for never. The code

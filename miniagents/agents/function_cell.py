@@ -179,9 +179,10 @@ class FunctionAgentCell(AgentCell):
         if error is None or isinstance(error, PromiseCancelledError) or retry is None:
             return
         envelope.crashes += 1
-        self.system.events.publish(
-            EventKind.CRASH, self.path, error=error, actor=self, call=interaction, attempt=envelope.crashes
-        )
+        if not isinstance(error, interaction.answers):
+            self.system.events.publish(
+                EventKind.CRASH, self.path, error=error, actor=self, call=interaction, attempt=envelope.crashes
+            )
         if interaction.done():
             return
         interaction.stop_watch()  # the next attempt has all the time

@@ -11,7 +11,7 @@ from miniagents.actors.waiting.deadlock import look_again
 from miniagents.agents.call_tree import NOTHING
 from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.replying_call import ReplyingCall
-from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import BudgetExceededError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.log import log as _log
 from miniagents.messages import MessageSequencePromise, error_text
 from miniagents.promising.abandoning import log_abandoned
@@ -248,7 +248,7 @@ class Interaction(ReplyingCall):
             if error is not None:
                 self.mark(error)
             self.is_running = False
-            if settles and error is not None and not isinstance(error, PromiseCancelledError):
+            if settles and error is not None and not isinstance(error, (*self.answers, PromiseCancelledError)):
                 self.system.events.publish(EventKind.CRASH, self.path, error=error, actor=self.cell, call=self)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
@@ -352,7 +352,13 @@ class Interaction(ReplyingCall):
 
     def _is_crash(self, error: BaseException) -> bool:
         """Return True if an error crashes a class agent, and is logged as that."""
-        return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors)
+        return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.answers)
+
+    @property
+    def answers(self) -> tuple[type[BaseException], ...]:
+        """The exceptions that are answers to the caller, and no crashes: `errors=` of the agent, and a budget that is
+        spent, which says nothing about the code of the agents between the model and the caller."""
+        return (*self.agent.options.errors, BudgetExceededError)
 
     @property
     def is_unwanted(self) -> bool:

@@ -97,6 +97,7 @@ class MiniAgents(AgentHost):
             )
         self._answers: Any = None
         self._jobs: Any = None
+        self._leaves_waits = False
         if journal is not None:
             self.use_journal(journal, records_all=durable_agents)
         self.own_budgets: tuple[Any, ...] = (
@@ -142,8 +143,21 @@ class MiniAgents(AgentHost):
         self._activations = {}
         self._agents_cell = None
         self._answers = None
+        self._leaves_waits = False
         self._accounts = Accounts(self.observers, self.dispatcher)
         return self
+
+    async def afinalize(self, *, leaves_waits: bool = False) -> None:
+        """Finish what is under way, stop the tree, and settle every promise.
+
+        Args:
+            leaves_waits: Whether jobs that only wait, for the clock or for an answer from outside, are left in the
+                journal, where the next process resumes them. By default the system waits for them, too.
+        """
+        if leaves_waits and self._jobs is not None:
+            self._leaves_waits = True
+            self.answers.resting.leave()
+        await super().afinalize()
 
     # Agents
 
@@ -318,7 +332,7 @@ class MiniAgents(AgentHost):
             if self._interactions:
                 self._no_interactions = self.loop.create_future()
                 await self._no_interactions
-            elif self._jobs is not None and self._jobs.passivation.has_any:
+            elif self._jobs is not None and self._jobs.passivation.has_any and not self._leaves_waits:
                 await self._jobs.passivation.until_none_is_left()
             elif not self._background_to_wait_for() and not self._open_calls:
                 break

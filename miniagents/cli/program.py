@@ -42,7 +42,7 @@ _SUMMARIES = {
     "diagnose": "Tell what makes a running process slow, with the evidence.",
     "new": "Make a project to start from: an agent, its test, and a pyproject.",
     "doctor": "Look whether this machine has what agents need.",
-    "bench": "Measure the runtime on this machine, or an agent of your own.",
+    "bench": "Measure the runtime on this machine, or an agent or actor of your own.",
     "jobs": "List, show or cancel jobs.",
     "pending": "List what waits for an answer.",
     "deliver": "Answer what waits.",

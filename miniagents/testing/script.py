@@ -165,7 +165,9 @@ class Script:
     journal answers takes no reply of the script: a new script begins with its first one.
 
     Args:
-        *replies: The replies. A function is called with the request.
+        *replies: The replies. A function is called with the request, a `miniagents.ext.llms.provider.ModelRequest`:
+            `str(request.messages[-1])` is the last message, `request.tools` are the tools, `request.output` is the
+            type of structured output, and `request.options` are the parameters.
 
     Attributes:
         requests: The requests, in order.

@@ -1,6 +1,7 @@
 """Function agents: calls that run at once, up to a bound, and fail alone."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,22 @@ async def test_with_a_retry_policy_a_call_that_has_replied_nothing_is_tried_agai
     async with MiniAgents():
         assert await words(agent.inquire()) == ["done"]
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize("retry", [None, RetryPolicy(attempts=1)])
+@pytest.mark.parametrize(("errors", "crashes"), [((), 1), ((ValueError,), 0)])
+async def test_an_exception_that_is_an_answer_of_a_function_is_no_crash(errors: Any, crashes: int, retry: Any) -> None:
+    @miniagent(errors=errors, retry=retry)
+    async def refuses(ctx: InteractionContext) -> None:
+        raise ValueError("no")
+
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events, pytest.raises(ValueError, match="no"):
+            await refuses.inquire()
+        kinds = [event.kind async for event in events]
+
+    assert EventKind.INTERACTION_ENDED in kinds
+    assert kinds.count(EventKind.CRASH) == crashes
 
 
 @pytest.mark.parametrize("kind", ["function", "class"])

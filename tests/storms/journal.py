@@ -23,6 +23,7 @@ from miniagents import (
     Message,
     MiniAgent,
     MiniAgents,
+    PromiseCancelledError,
     RetryPolicy,
     SpawnOptions,
     as_completed,
@@ -312,11 +313,24 @@ class Storm:
         if running.done():
             return await running
         self.sim.note(f"life {life} {'dies' if self.is_dead else 'is stopped'}")
+        if not self.is_dead and life % 2:
+            await self.leave()
         running.cancel()
         await asyncio.wait([running])
         if self.is_dead:
             await self.bury()
-        return running.result() if not running.cancelled() and not self.is_dead else None
+        if running.cancelled() or self.is_dead or isinstance(running.exception(), PromiseCancelledError):
+            return None
+        return running.result()
+
+    async def leave(self) -> None:
+        """End the system as a service does that is told to stop: it waits for what works, and not for what waits."""
+        seconds = self.random.choice([1.0, 30.0])
+        try:
+            async with asyncio.timeout(seconds):
+                await self.mini.afinalize(leaves_waits=True)
+        except TimeoutError:
+            self.sim.note("what works was cut off")
 
     async def bury(self) -> None:
         """Cancel what waits for a dead journal, which would answer it if it lived, and the asks of its mailboxes."""
@@ -329,6 +343,7 @@ class Storm:
 
     async def run(self) -> str:
         async with MiniAgents(journal=self.journal, durable_agents=True) as mini:
+            self.mini = mini
             ledger = mini.spawn(Ledger, name="ledger", options=LASTING)
             giving = self.sim.loop.create_task(self.give(mini))
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from inspect import iscoroutinefunction, signature, unwrap
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -197,6 +198,22 @@ class ActorContext(Spawner):
         cell = self._cell
         return cell.inbox.message_id_of(cell.current) if cell.inbox is not None else None
 
+    def now(self) -> datetime:
+        """Return the time of day, in UTC. In tests with virtual time it is that time.
+
+        A durable actor that handles a message again gets the time of then, and not that of the first attempt.
+
+        Example:
+            >>> class Clerk(Actor):
+            ...     async def receive(self, message, ctx):
+            ...         return TextMessage(f"received on {ctx.now():%A}")
+            >>> async with ActorSystem() as system:
+            ...     answer = await system.spawn(Clerk).ask(TextMessage("an order"))
+            >>> str(answer).endswith("day")
+            True
+        """
+        return datetime.fromtimestamp(self._cell.system.wall_clock.time(), UTC)
+
     @property
     def log(self) -> Any:
         """A structlog logger, bound to the path."""
@@ -247,7 +264,8 @@ class ActorContext(Spawner):
 
         The timer of a durable actor is in the journal, by the time of day, and goes on after the death of the process.
         It exists once for each name, so that `on_start` may make it at every start; one with another delay or message
-        under the same name replaces the old one.
+        under the same name replaces the old one. A restart after a crash cancels it all the same, and logs its name:
+        keep due times in the snapshot, and make the timers again in `on_start`.
 
         Args:
             delay: Seconds, 0 or more.
@@ -256,6 +274,11 @@ class ActorContext(Spawner):
 
         Returns:
             A handle with `cancel()`, which also takes back a message that waits in the mailbox already.
+
+        Raises:
+            InvalidOptionError: The delay is out of its range; or there is a name, and the actor is not durable. There,
+                keep the handle, and cancel it before you make the next one.
+            NotSendableError: `message` is no `Message`.
         """
         return self._cell.add_timer(delay, message, name, repeats=False)
 
@@ -320,6 +343,10 @@ class ActorContext(Spawner):
 
     def pipe_to_self(self, awaitable: Awaitable[T], wrap: Callable[[T | BaseException], Message]) -> None:
         """Await something beside the handlers and tell this actor the outcome (Akka's `pipeToSelf`).
+
+        The outcome counts in the capacity of the mailbox. Where that is full, the outcome waits for room under
+        BACKPRESSURE. Under REJECT and DROP_NEWEST it is a dead letter, and under DROP_OLDEST the oldest message is one
+        in its place.
 
         Args:
             awaitable: The awaitable, which is cancelled when this instance ends.

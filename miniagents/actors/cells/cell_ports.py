@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miniagents.actors.messaging.ref import ActorRef
     from miniagents.actors.observing.changes import Changes
     from miniagents.actors.waiting.deadlock import Watches
+    from miniagents.actors.wall_clock import WallClock
     from miniagents.promising import Promise
     from miniagents.promising.failures import UnseenFailures
     from miniagents.promising.scope import OnCancelled
@@ -54,6 +55,8 @@ class System(ports.System, Protocol):
     def uids(self) -> Iterator[int]: ...
     @property
     def unseen(self) -> "UnseenFailures": ...
+    @property
+    def wall_clock(self) -> "WallClock": ...
     @property
     def watches(self) -> "Watches": ...
     def actor_ended(self, cell: Any) -> None: ...

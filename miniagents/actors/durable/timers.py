@@ -204,6 +204,7 @@ class JournalTimers:
     def new_instance(self) -> None:
         """A fresh instance begins. The restart of an actor cancels its timers, as it does in memory."""
         if self._has_instance and self._timers:
+            _log.warning("timer.cancelled_by_restart", actor=self.cell.path, names=sorted(self._timers))
             for timer in tuple(self._timers.values()):
                 timer.cancel()
         self._has_instance = True

@@ -116,10 +116,14 @@ class Passivation:
             await self._none_left
 
     def _settled(self, run: JobRun) -> None:
-        """Cancel the job whose promise was cancelled."""
+        """Cancel the job whose promise was cancelled, unless a service that stops has cut the promise off: that is no
+        end of the job."""
         self._forget(run)
         del self._jobs[run.name]
-        self._system.start_soon(self._cancelled(run))
+        error = run.promise.settled_error
+        reason = error.reason if isinstance(error, PromiseCancelledError) else error
+        if not isinstance(reason, ActorStoppedError):
+            self._system.start_soon(self._cancelled(run))
 
     def _forget(self, run: JobRun) -> None:
         del self._passive[run.name]

@@ -1,6 +1,7 @@
 """`Resting`: the jobs that do nothing but wait. The death of the process is not theirs, and they need no memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
@@ -13,7 +14,11 @@ from miniagents.agents.waiting.stillness import Stillness
 from miniagents.journal import Begin, Rest, job_subject
 
 _SETTLING = 0.1
-"""Seconds from the end of a call until the calls above it have gone on, and may have made others."""
+"""Seconds from the end of a call until the calls above it have gone on, and may have made others; also from the begin
+of a wait until the calls above wait for that."""
+
+_AGAIN = 1.0
+"""Seconds between two looks at a job whose code could not be thrown away, in a system that is told to stop."""
 
 
 class Resting:
@@ -21,7 +26,7 @@ class Resting:
 
     A job that only waits rests in the journal, and makes room for other jobs that are to be resumed. When one of its
     waits ends, it is at work again, until that call has ended or waits, too. If it waits for long, its code is thrown
-    away (`passivate_after=` of its agent).
+    away (`passivate_after=` of its agent). In a system that is told to stop, that happens at once.
 
     Args:
         system: The system.
@@ -34,6 +39,7 @@ class Resting:
         self._busy: set[Interaction] = set()  # whose end is waited for
         self._timers: dict[str, asyncio.TimerHandle] = {}  # by job
         self._watched: dict[str, _Watch] = {}
+        self._leaves = False
 
     @contextmanager
     def of(self, interaction: Interaction, due_at: float | None) -> Iterator[None]:
@@ -106,6 +112,8 @@ class Resting:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        for watch in self._watched.values():
+            watch.end_timer()
 
     def _rest(self, run: Any) -> None:
         self._jobs.add(run.name)
@@ -118,16 +126,34 @@ class Resting:
 
     # Passivation
 
+    def leave(self) -> None:
+        """From now on throw the code of jobs away as soon as they only wait, since the system ends without them."""
+        self._leaves = True
+        counts = Counter(call.job for call, waits in self._waits.items() for _ in waits)
+        for job, count in counts.items():
+            if self._run(job) is None:
+                continue  # it has no job
+            watch = self._watched.get(job)
+            if watch is None:
+                watch = self._watched[job] = _Watch(0.0)
+                watch.waits = count
+            else:
+                watch.end_timer()
+            watch.after = 0.0
+            Context().run(self._passivate, job)
+
     def _watch(self, job: str) -> None:
         """Note that a call of a job begins to wait."""
         loop, watch = self._system.loop, self._watched.get(job)
         if watch is None:
             run = self._run(job)
             after = run.call.agent.options.passivates_waits_after if run is not None and run.call is not None else None
+            if self._leaves and run is not None:
+                after = _SETTLING
             if after is None:
                 return
-            timer = loop.call_later(after, self._passivate, job, context=Context())
-            watch = self._watched[job] = _Watch(after, timer)
+            watch = self._watched[job] = _Watch(after)
+            watch.timer = loop.call_later(after, self._passivate, job, context=Context())
         watch.waits += 1
         watch.since = loop.time()
 
@@ -137,13 +163,15 @@ class Resting:
         if watch is not None:
             watch.waits -= 1
             if not watch.waits:
-                watch.timer.cancel()
+                watch.end_timer()
                 del self._watched[job]
 
     def _passivate(self, job: str) -> None:
         """Throw the calls of a job away if they have waited for long enough, and do nothing else."""
         loop, watch, run = self._system.loop, self._watched[job], self._run(job)
         rest = watch.since + watch.after - loop.time()
+        if rest <= 0 and self._leaves:
+            watch.after = _AGAIN if watch.after else _SETTLING
         if rest <= 0 and run is not None and run.call is not None:
             calls = (run.call, *run.call.all_below())
             waits = [(call, wait) for call in calls for wait in self._waits.get(call, ())]
@@ -175,17 +203,22 @@ class _Watch:
 
     Args:
         after: Seconds of waiting after which it is.
-        timer: The timer of the next look.
 
     Attributes:
+        timer: The timer of the next look; None before the first one.
         waits: How many waits there are.
         since: When the last one began, on `loop.time()`.
     """
 
     __slots__ = ("after", "since", "timer", "waits")
 
-    def __init__(self, after: float, timer: asyncio.TimerHandle) -> None:
+    def __init__(self, after: float) -> None:
         self.after = after
-        self.timer = timer
+        self.timer: asyncio.TimerHandle | None = None
         self.waits = 0
         self.since = 0.0
+
+    def end_timer(self) -> None:
+        """Look no more."""
+        if self.timer is not None:
+            self.timer.cancel()

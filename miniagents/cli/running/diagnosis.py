@@ -121,7 +121,9 @@ def _loop_lines(loop: Any) -> list[str]:
     else:
         lines.append(f"The event loop answered after {loop['answered_after'] * 1000:,.1f} ms.")
     if not loop["looks"]:
-        lines.append("Where it is cannot be seen: start the process with MINIAGENTS_CONTROL=1.")
+        lines.append(
+            "Where it is cannot be seen: a process shows that with MINIAGENTS_CONTROL=1; a journal alone is not enough."
+        )
     else:
         lines.append(f"It was busy in {loop['busy']:.0%} of {loop['looks']:,} looks.")
     for holder in loop["holders"]:

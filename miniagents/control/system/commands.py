@@ -161,7 +161,7 @@ def _shown(call: Any) -> dict[str, Any]:
     return {
         "id": call.id,
         "agent": call.path,
-        "parent": call.parent.id if call.parent is not None else None,
+        "parent": call.parent_id,
         "state": _state(call),
         "age": round(call.age, 3),
         "tokens": call.tokens,

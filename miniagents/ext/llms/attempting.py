@@ -8,7 +8,7 @@ import msgspec
 from miniagents.actors import RetryPolicy
 from miniagents.actors.observing.observer import ObservedCall
 from miniagents.agents import Interaction
-from miniagents.errors import RateLimitedError, StalledError
+from miniagents.errors import BudgetExceededError, RateLimitedError, StalledError
 from miniagents.ext.llms.allowance_desk import report_slowed
 from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
@@ -22,6 +22,7 @@ from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
+from miniagents.log import log as _log
 from miniagents.messages import Token
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
@@ -132,6 +133,8 @@ async def attempt_once(
         return answer, first
     except BaseException as error:
         failed = error
+        if isinstance(error, BudgetExceededError):
+            _log.info("llm.refused", **interaction.log_fields, model=request.model, error=str(error))
         if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
             limit.adapt(error.limits or {})
             slowed = limit.slow_down(admission, error.retry_after)

@@ -65,7 +65,8 @@ def agent_app(
         system: The system that runs the agents; None for a new one. The service does not stop a system that runs
             already.
         on_start: An async function that gets the running system, to spawn and supervise actors.
-        grace: Seconds for the requests under way when the service stops, 0 or more, and finite.
+        grace: Seconds for the requests under way when the service stops, 0 or more, and finite. Jobs that only wait are
+            not waited for: they stay in the journal.
         limits: The limits of the service; see `Limits`.
         allowed_hosts: The names by which clients may call the service: "agents.example.com", "*.example.com",
             "10.0.0.7", "*". By default the names of loopback, and those of `MINIAGENTS_ALLOWED_HOSTS`, separated by

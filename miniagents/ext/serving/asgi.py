@@ -343,7 +343,7 @@ class AgentApp(Starlette):
         self.system.grace = min(self.system.grace, self.grace)
         try:
             async with asyncio.timeout(grace):
-                await self.system.afinalize()
+                await self.system.afinalize(leaves_waits=True)
         except TimeoutError:
             pass  # the tree has been stopped nevertheless
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -544,6 +545,21 @@ async def test_a_hanging_start_is_bounded_too() -> None:
         ref = system.spawn(Hangs, options=SpawnOptions(handler_timeout=2.0))
         with pytest.raises(HandlerTimeoutError):
             await ref.started()
+
+
+async def test_an_actor_reads_the_time_of_day_from_the_clock_of_its_system() -> None:
+    class Clock(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            seen.append(ctx.now())
+            await asyncio.sleep(3600)
+            seen.append(ctx.now())
+
+    seen: list[datetime] = []
+    async with ActorSystem() as system:
+        await system.spawn(Clock).ask(Message())
+        assert seen[1] == datetime.fromtimestamp(system.wall_clock.time(), UTC)
+
+    assert (seen[1] - seen[0]).total_seconds() == pytest.approx(3600)
 
 
 async def test_a_poisonous_message_is_set_aside_after_so_many_crashes() -> None:

@@ -209,6 +209,25 @@ async def test_the_restart_of_the_actor_cancels_its_timers(log: list[Any]) -> No
     assert not seen
 
 
+async def test_a_restart_that_cancels_timers_names_them_in_the_log(log: list[Any]) -> None:
+    def plan(ctx: ActorContext) -> None:
+        if not plans:
+            ctx.schedule(10, TextMessage("b"), name="second")
+            ctx.schedule(10, TextMessage("a"), name="first")
+        plans.append(1)
+
+    plans: list[int] = []
+    async with ActorSystem(journal=MemoryJournal()) as system:
+        ref = clerk(system, [], plan)
+        await asyncio.sleep(1)
+        for _ in range(2):  # the second instance has none to lose
+            ref.tell(Crash())
+            await asyncio.sleep(1)
+
+    said = [entry for entry in log if entry["event"] == "timer.cancelled_by_restart"]
+    assert [(entry["actor"], entry["names"]) for entry in said] == [("/clerk", ["first", "second"])]
+
+
 async def test_a_stop_of_the_actor_leaves_its_timers_to_the_next_one_of_its_path() -> None:
     journal, log = MemoryJournal(), list[Any]()
     async with ActorSystem(journal=journal) as system:

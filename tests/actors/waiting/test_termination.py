@@ -515,7 +515,7 @@ def test_a_process_ends_after_a_signal_whatever_its_agents_swallow(
             process.kill()
 
     assert took < 20  # 5 s to shut down, one until it is told again; the rest is for a busy machine
-    names = ["program=stays"] if "main" in how else ["actor=/agents/stubborn", "actor=/stays"]
+    names = ["grace=0.5 program=stays"] if "main" in how else ["actor=/agents/stubborn", "actor=/stays"]
     assert said.count(ABANDONED) == len(names)
     for name in (*names, "in stay"):
         assert name in said

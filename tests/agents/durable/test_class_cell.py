@@ -13,6 +13,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
+from miniagents.errors import BudgetExceededError
 from miniagents.journal import MemoryJournal
 from tests.actors.actors import turns
 from tests.actors.durable.counting import letters_in, mail_in
@@ -44,6 +45,9 @@ class Clerk:
         if text == "crash":
             self.lines.append("half of it")
             raise ValueError("crash")
+        if text == "spend":
+            self.lines.append("half of it")
+            raise BudgetExceededError("spent")
         if text == "wait":
             await asyncio.sleep(3600)
         self.lines.append(text)
@@ -93,6 +97,15 @@ async def test_what_a_call_that_crashed_has_changed_is_not_in_the_state(log: lis
         assert str(await ref.inquire("b")) == "a,b"
     (letter,) = await letters_in(journal)
     assert letter.reason == "poisonous"
+
+
+async def test_a_spent_budget_crashes_a_durable_agent_so_that_its_retry_and_its_state_hold() -> None:
+    async with MiniAgents(journal=MemoryJournal()) as system:
+        ref = system.spawn(Secretary, name="secretary")
+        await ref.inquire("a")
+        with pytest.raises(BudgetExceededError, match="spent"):
+            await ref.inquire("spend")
+        assert str(await ref.inquire("b")) == "a,b"
 
 
 async def test_agents_that_their_first_use_makes_have_their_own_states_in_whatever_order_they_are_used() -> None:

@@ -19,7 +19,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
-from miniagents.errors import DeadlineExceededError, JournalError
+from miniagents.errors import DeadlineExceededError, JournalError, ServiceStoppingError, SystemNotRunningError
 from miniagents.journal import JobOf, JobState, MemoryJournal, Waits, WaitState
 from tests.agents.deaths import lived_twice
 
@@ -626,3 +626,215 @@ async def test_an_agent_that_is_tried_again_is_not_tried_since_it_was_thrown_awa
         await mini.deliver("j", "approval", "yes")
         assert str(await replies) == "yes"
     assert ran == ["root"] * 2
+
+
+# A service that stops
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+async def test_a_passive_job_whose_promise_a_service_that_stops_cuts_off_is_not_cancelled(is_joined: bool) -> None:
+    journal = MemoryJournal()
+    async with MiniAgents(journal=journal) as mini:
+        replies = mini.run_job("j", asks)
+        if is_joined:
+            replies = mini.run_job("j", asks)
+        await _passive(mini)
+        replies.cut_off(ServiceStoppingError("the service stops"))
+        with pytest.raises(ServiceStoppingError):
+            await replies
+        await asyncio.sleep(1.0)
+    assert await _goes_on(journal, asks) == ["it begins", "got yes"]
+
+
+# The end of a system that leaves them to the next process
+
+
+@miniagent(durable=True)
+async def is_paid(ctx: InteractionContext) -> None:
+    ran.append("is paid")
+    ctx.reply("an offer")
+
+
+@miniagent(durable=True)
+async def offers(ctx: InteractionContext) -> None:
+    offer = await is_paid.inquire().answer()
+    ctx.reply(f"{offer}: {await ctx.wait_for('approval')}")
+
+
+@miniagent(durable=True)
+async def works_and_waits(ctx: InteractionContext) -> None:
+    await _work()
+    await ctx.wait_for("approval")
+
+
+@miniagent
+async def works(ctx: InteractionContext) -> None:
+    await _work()
+
+
+async def _goes_on(journal: MemoryJournal, agent: Any) -> list[str]:
+    """Answer the job in the next process, and return its replies."""
+    async with MiniAgents(journal=journal) as mini:
+        assert [job.state for job in await mini.unfinished_jobs()] == [JobState.RUNNING]
+        assert [wait.state for wait in await journal.read(Waits("j"))] == [WaitState.WAITING]
+        again = mini.run_job("j", agent)
+        await mini.deliver("j", "approval", "yes")
+        return [str(reply) for reply in await again]
+
+
+@pytest.mark.parametrize(
+    ("agent", "answers"),
+    [(offers, ["an offer: yes"]), (asks, ["it begins", "got yes"]), (that_does_not_say_so, [])],
+    ids=["with a call", "with a reply", "that is never passivated"],
+)
+async def test_a_system_that_leaves_waits_ends_at_once_and_the_next_process_goes_on(
+    agent: Any, answers: list[str], log: list[Any]
+) -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    replies = mini.run_job("j", agent)
+    while not await mini.pending():  # noqa: ASYNC110  # nothing tells of it
+        await asyncio.sleep(0.01)
+    began = loop.time()
+
+    await mini.afinalize(leaves_waits=True)
+
+    assert loop.time() == began
+    with pytest.raises(PromiseCancelledError, match="the system ends"):
+        await replies
+    assert log == []
+    assert await _goes_on(journal, agent) == answers
+    assert ran.count("is paid") == (1 if agent is offers else 0)
+
+
+async def test_a_system_that_leaves_waits_leaves_what_sleeps() -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("j", sleeps)
+    await asyncio.sleep(1.0)
+    began = loop.time()
+    await mini.afinalize(leaves_waits=True)
+    assert loop.time() == began
+
+    async with MiniAgents(journal=journal) as mini:
+        assert str(await mini.run_job("j", sleeps)) == "slept"
+    assert loop.time() - began == pytest.approx(99.0, abs=0.5)
+
+
+async def test_a_system_that_leaves_waits_leaves_jobs_that_are_passive_already() -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("j", asks)
+    await _passive(mini)
+    began = loop.time()
+    await mini.afinalize(leaves_waits=True)
+    assert loop.time() == began
+    assert await _goes_on(journal, asks) == ["it begins", "got yes"]
+
+
+async def test_a_system_that_leaves_waits_waits_for_work_and_for_a_job_that_works() -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("j", works_beside_a_call_that_waits)
+    call = works.inquire()
+    await asyncio.sleep(1.0)
+    began = loop.time()
+    await mini.afinalize(leaves_waits=True)
+    assert call.result() == ()
+    assert loop.time() - began == pytest.approx(49.0, abs=1.5)
+    assert await _goes_on(journal, works_beside_a_call_that_waits) == []
+
+
+async def test_a_job_that_comes_to_its_wait_while_the_system_ends_is_left_then() -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("j", works_and_waits)
+    await asyncio.sleep(1.0)
+    began = loop.time()
+    await mini.afinalize(leaves_waits=True)
+    assert loop.time() - began == pytest.approx(49.0, abs=0.5)
+    assert await _goes_on(journal, works_and_waits) == []
+
+
+async def test_a_job_that_was_left_goes_on_if_its_answer_comes_while_others_work() -> None:
+    mini = MiniAgents(journal=MemoryJournal()).activate()
+    replies = mini.run_job("j", offers)
+    works.inquire()
+    await asyncio.sleep(1.0)
+    ending = asyncio.ensure_future(mini.afinalize(leaves_waits=True))
+    await asyncio.sleep(1.0)
+    assert [call.path for call in mini.interactions()] == ["/agents/works"]
+    await mini.deliver("j", "approval", "yes")
+    await ending
+    assert str(replies.result()) == "an offer: yes"
+    assert ran == ["is paid"]
+
+
+@pytest.mark.parametrize("turns", range(24))
+async def test_an_answer_at_any_turn_of_the_end_is_used_or_refused(turns: int) -> None:
+    journal = MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    replies = mini.run_job("j", offers)
+    await asyncio.sleep(1.0)
+    ending = asyncio.ensure_future(mini.afinalize(leaves_waits=True))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    try:
+        await mini.deliver("j", "approval", "at once")
+        was_taken = True
+    except (SystemNotRunningError, JournalError):
+        was_taken = False
+    await ending
+    try:
+        answer = str(await replies)
+    except PromiseCancelledError:
+        async with MiniAgents(journal=journal) as mini:
+            again = mini.run_job("j", offers)
+            if not was_taken:
+                await mini.deliver("j", "approval", "later")
+            answer = str(await again)
+    assert answer == f"an offer: {'at once' if was_taken else 'later'}"
+    assert ran == ["is paid"]
+
+
+async def test_who_waits_for_a_job_that_was_left_is_waited_for_and_nothing_of_it_is_recorded() -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+
+    @miniagent(durable=True)
+    async def above(ctx: InteractionContext) -> None:
+        ctx.reply(await MiniAgents.get_current().run_job("j", offers))
+
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("above", above)
+    await asyncio.sleep(1.0)
+    began = loop.time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(30.0):
+            await mini.afinalize(leaves_waits=True)
+    assert loop.time() - began == pytest.approx(30.0, abs=0.5)
+    async with MiniAgents(journal=journal) as mini:
+        again = mini.run_job("above", above)
+        await mini.deliver("j", "approval", "yes")
+        assert str(await again) == "an offer: yes"
+    assert ran == ["is paid"]
+
+
+@pytest.mark.parametrize("agent", [WithState, with_a_call_under_a_time_limit, with_a_started_tool])
+async def test_a_job_that_has_more_than_its_wait_is_waited_for_and_stays_in_the_journal(agent: Any) -> None:
+    loop, journal = asyncio.get_running_loop(), MemoryJournal()
+    mini = MiniAgents(journal=journal).activate()
+    mini.run_job("j", agent)
+    await asyncio.sleep(1.0)
+    began = loop.time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(30.0):
+            await mini.afinalize(leaves_waits=True)
+    assert loop.time() - began == pytest.approx(30.0, abs=0.5)
+    assert await _goes_on(journal, agent) == []
+
+
+async def test_a_system_that_is_not_told_to_leave_waits_waits_for_them() -> None:
+    mini = MiniAgents(journal=MemoryJournal()).activate()
+    replies = mini.run_job("j", sleeps)
+    await mini.afinalize()
+    assert str(replies.result()) == "slept"

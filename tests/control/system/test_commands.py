@@ -38,6 +38,30 @@ async def test_the_tree_comes_in_pages(asked: Asked) -> None:
     assert ([node["path"] for node in rest["nodes"]], rest["cursor"]) == (["/b", "/c"], None)
 
 
+async def test_a_call_is_listed_with_the_number_of_the_one_that_made_it_when_that_has_ended(asked: Asked) -> None:
+    began = asyncio.Event()
+
+    @miniagent
+    async def waiter(ctx: InteractionContext) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    @miniagent
+    async def forwards(ctx: InteractionContext) -> None:
+        ctx.reply(waiter.inquire("go"))
+
+    async with MiniAgents(control=True) as system:
+        replies = forwards.trigger("begin", errors_as_messages=True)
+        await began.wait()
+        while len(system.interactions()) > 1:  # noqa: ASYNC110 - nothing tells when a call has left the list
+            await asyncio.sleep(0)
+        (call,) = (await asked(system, "system.interactions"))["interactions"]
+        await asked(system, "system.cancel", id=call["id"], by="ada")
+        await replies
+
+    assert (call["agent"], call["id"], call["parent"]) == ("/agents/waiter", 2, 1)
+
+
 async def test_a_call_is_listed_with_the_one_that_made_it_and_is_cancelled_with_all_below(asked: Asked) -> None:
     began = asyncio.Event()
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from miniagents import InteractionContext, MiniAgents, miniagent
+from miniagents import EventKind, InteractionContext, MiniAgents, miniagent
 from miniagents.errors import BudgetExceededError, InvalidOptionError
 from miniagents.ext.llms import Budget, Price, RateLimit, allowances, budgets
 from miniagents.ext.llms.messages import Usage
+from miniagents.ext.telemetry import log_events
 from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
 
 PRICES = {"scripted": Price(input=1.0, output=10.0, cached=0.1)}
@@ -78,6 +79,40 @@ async def test_a_provider_that_sends_no_usage_is_estimated() -> None:
         )
     assert reply.usage.estimated
     assert budget.spent.estimated_tokens == budget.spent.tokens == reply.usage.total_tokens > 0
+
+
+async def test_a_spent_budget_is_no_crash_of_the_agents_above_the_model_and_is_logged_once(log: list[Any]) -> None:
+    model = ScriptedModel.fork(script=Script("Hi"), budget=Budget(tokens=0))
+
+    @miniagent
+    class Clerk:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def __call__(self, ctx: InteractionContext, answer: bool = False) -> None:
+            self.calls += 1
+            ctx.reply(str(self.calls) if answer else await model.inquire("Hi"))
+
+    @miniagent
+    async def desk(ctx: InteractionContext) -> None:
+        ctx.reply(await Clerk.inquire())  # type: ignore[attr-defined]
+
+    told: list[EventKind] = []
+    async with MiniAgents() as system:
+        with log_events(system, level="info"), system.events.subscribe() as events:
+            with pytest.raises(BudgetExceededError):
+                await desk.inquire()
+            calls = str(await Clerk.inquire(answer=True))  # type: ignore[attr-defined]
+            events.close()
+            async for event in events:
+                told.append(event.kind)
+
+    assert calls == "2", "the instance stays"
+    assert EventKind.INTERACTION_ENDED in told
+    assert EventKind.CRASH not in told
+    assert [(entry["event"], entry["log_level"], entry["actor"]) for entry in log] == [
+        ("llm.refused", "info", "/agents/ScriptedModel")
+    ]
 
 
 async def test_a_budget_of_the_system_covers_a_run() -> None:

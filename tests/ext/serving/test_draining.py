@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -16,9 +17,10 @@ import websockets
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from miniagents import InteractionContext, miniagent
+from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.errors import ActorStoppedError, InvalidOptionError, PromiseCancelledError, ServiceStoppingError
 from miniagents.ext.serving import AgentApp, agent_app
+from miniagents.journal import MemoryJournal, SqliteJournal
 from miniagents.promising import Promise
 from tests.ext.serving.agents import Held, echo, soon
 from tests.ext.serving.clients import Client
@@ -336,3 +338,45 @@ async def test_a_call_that_comes_too_late_does_not_run() -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert not held.waiting.is_set()
+
+
+@miniagent(durable=True)
+async def asks(ctx: InteractionContext) -> None:
+    ctx.reply(f"got {await ctx.wait_for('approval')}")
+
+
+async def test_a_service_that_stops_does_not_wait_for_jobs_that_only_wait(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    app = agent_app(echo, auth=TOKEN, admin_auth=None, grace=3600.0, system=MiniAgents(journal=SqliteJournal(path)))
+    async with asyncio.timeout(60), served(app) as url, httpx2.AsyncClient(base_url=url, headers=AUTH) as client:
+        replies = app.system.run_job("j", asks)
+        while not await app.system.pending():  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0)
+        assert (await client.post("/agents/echo", json={})).status_code == 200
+        told_to_stop()
+    with pytest.raises(PromiseCancelledError, match="the system ends"):
+        await replies
+
+    async with MiniAgents(journal=SqliteJournal(path)) as mini:
+        resumed = await mini.resume_all()
+        await mini.deliver("j", "approval", "yes")
+        assert str(await resumed["j"]) == "got yes"
+
+
+async def test_a_service_that_stops_waits_for_a_job_that_works() -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    @miniagent(durable=True)
+    async def asks_and_works(ctx: InteractionContext) -> None:
+        approval = asks.inquire()
+        begun.set()
+        await let_go.wait()
+        ctx.reply("done")
+        await approval.aclose()
+
+    app = agent_app(echo, auth=TOKEN, admin_auth=None, grace=60.0, system=MiniAgents(journal=MemoryJournal()))
+    async with app.lifespan():
+        replies = app.system.run_job("j", asks_and_works)
+        await soon(begun)
+        asyncio.get_running_loop().call_later(0.3, let_go.set)  # the service is stopping meanwhile
+    assert str(replies.result()) == "done"
