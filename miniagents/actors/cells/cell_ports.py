@@ -197,6 +197,9 @@ class Inbox(Protocol):
             accepted: Resolved once the message is on disk, or was before; it fails if it is refused.
         """
 
+    def unhandled(self, entry: "Enveloped") -> None:
+        """Note that no case took an entry, to which nobody waits for an answer; `handled` makes a dead letter of it."""
+
     def message_id_of(self, entry: object) -> str | None:
         """Return the sender's id of a message that waits or is in hand, or None."""
 

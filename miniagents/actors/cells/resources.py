@@ -174,6 +174,8 @@ class ResourceCell(LivingCell):
             return None
         if envelope.ask is None:
             self.system.dead_letters.add(DeadLetterReason.UNHANDLED, envelope, self.ref)
+            if self.inbox is not None:
+                self.inbox.unhandled(envelope)
             return None
         error = UnhandledMessageError(
             f"{self.path}: has no case for a {type(message).__name__} ({message!r})", path=self.path, message=message

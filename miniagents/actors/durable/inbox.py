@@ -73,6 +73,7 @@ class JournalInbox:
         self._accepted: dict[Any, asyncio.Future[None]] = {}
         self._by_id: dict[str, Ask[Any]] = {}  # until the outcome is on disk
         self._attempts: dict[Any, int] = {}
+        self._unhandled: set[Any] = set()  # of the entries in hand: no case took them
         self._unwritten: tuple[Operation[Any], ...] = ()  # acknowledgements that could not be written
         self._postponed: list[Callable[[], None]] | None = []  # None once the actor has recovered
         self._has_begun = False
@@ -248,6 +249,11 @@ class JournalInbox:
         if accepted is not None:
             self._accepted[entry] = accepted
 
+    def unhandled(self, entry: Enveloped) -> None:
+        """Note that no case took an entry; see `Inbox.unhandled`."""
+        if entry in self._numbers:  # else it was put aside, and is acknowledged
+            self._unhandled.add(entry)
+
     def message_id_of(self, entry: object) -> str | None:
         """Return the sender's id of a message, or None."""
         return self._ids.get(entry)
@@ -345,6 +351,10 @@ class JournalInbox:
             return self._write(entry, Bury(self.path, self._numbers[entry], reason, error, attempts=entry.crashes))
         message_id = self._ids.get(entry) if self._ids else None
         if message_id is None:
+            if entry in self._unhandled and outcome is Outcome.HANDLED:
+                error = f"no case took the {type(entry.message).__name__}"
+                buried = Bury(self.path, self._numbers[entry], DeadLetterReason.UNHANDLED.value, error)
+                return self._write(entry, buried, *self._state.operations())
             return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())
         if outcome is Outcome.DROPPED:
             answer = DroppedError(f"{self.path}: a full mailbox dropped the message for a newer one", path=self.path)
@@ -376,6 +386,7 @@ class JournalInbox:
             more = more or self._state.latest()
         written = self._journal.write(*acknowledgements, *more)
         del self._numbers[entry]
+        self._unhandled.discard(entry)
         if self._attempts:
             self._attempts.pop(entry, None)
         if self._ids:
@@ -410,6 +421,7 @@ class JournalInbox:
 
     def _drop(self, entry: Enveloped) -> None:
         self._numbers.pop(entry, None)
+        self._unhandled.discard(entry)
         self._attempts.pop(entry, None)
         message_id = self._ids.pop(entry, None)
         if message_id is not None and self._by_id.get(message_id) is entry:

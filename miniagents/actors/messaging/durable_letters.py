@@ -14,7 +14,8 @@ class DurableLetter(msgspec.Struct, frozen=True):
         message: The message; None if its bytes cannot be decoded in this process.
         kind: The name of the message's type.
         body: The encoded message.
-        reason: "poisonous", "deadly" (the process died with it in hand, three times in a row) or "undecodable".
+        reason: "poisonous", "unhandled", "deadly" (the process died with it in hand, three times in a row) or
+            "undecodable".
         error: What went wrong, as text.
         message_id: The sender's id of the message, or None.
         attempts: How many attempts have crashed the actor, with the last one.

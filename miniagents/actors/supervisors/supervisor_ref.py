@@ -143,6 +143,9 @@ class SupervisorRef(ActorRef):
     async def restart_child(self, id: str) -> ActorRef | None:
         """Start a child again whose specification is there and which does not run. It gets a new uid.
 
+        The child keeps its place among its siblings, which strategies and `which_children` follow. `system.tree()`
+        lists children in the order of their starts, and so this one last.
+
         Returns:
             The child, or None if its `on_start` raised `IgnoreStart`.
 

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import inspect
 import ipaddress
+import logging
 import math
 import os
 import signal
@@ -83,14 +84,16 @@ def serve(
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal once more after it has stopped. That is a normal end, so the status is 0.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
+    options: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
+    if logging.getLogger().handlers:
+        options["log_config"] = None  # the application has said where all lines go, and in which form
     config = uvicorn.Config(
         AccessLog(app) if access_log else app,
         host=host,
         port=port,
         server_header=False,
         access_log=False,  # uvicorn's own has no request ids
-        **limits,
+        **options,
     )
 
     threads = DaemonExecutor(name="asyncio")

@@ -110,6 +110,8 @@ class DiskInbox:
 
     def identify(self, entry: Enveloped, message_id: str, accepted: Any) -> None: ...
 
+    def unhandled(self, entry: Enveloped) -> None: ...
+
     def message_id_of(self, entry: object) -> str | None:
         return None
 

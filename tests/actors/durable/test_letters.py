@@ -3,12 +3,17 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from miniagents import ActorSystem, JournalError
+from miniagents import Actor, ActorContext, ActorSystem, JournalError, Message, UnhandledMessageError
 from miniagents.journal import Accept, MemoryJournal
 from tests.actors.actors import Add, Crash, Read, Total, turns
 from tests.actors.durable.counting import DURABLE, Account, counter, letters_in, mail_in
+
+
+class Seen(msgspec.Struct):
+    number: int = 0
 
 
 async def test_dead_letters_are_listed_shown_and_dropped(log: list[Any]) -> None:
@@ -33,6 +38,36 @@ async def test_dead_letters_are_listed_shown_and_dropped(log: list[Any]) -> None
         assert await letters.drop(second.number)
         assert not await letters.drop(second.number)
         assert await letters.list() == [first, third]
+
+
+async def test_a_message_that_no_case_took_is_a_dead_letter_of_the_journal_with_the_state_beside_it() -> None:
+    class Narrow(Actor):
+        def __init__(self) -> None:
+            self.seen = 0
+
+        def snapshot(self) -> Seen:
+            return Seen(self.seen)
+
+        def restore(self, state: Seen) -> None:
+            self.seen = state.number
+
+        async def receive(self, message: Message, ctx: ActorContext) -> Message | Exception | None:
+            self.seen += 1
+            return Total(value=self.seen) if isinstance(message, Read) else ctx.unhandled(message)
+
+    journal = MemoryJournal()
+    async with ActorSystem(journal=journal) as system:
+        ref = system.spawn(Narrow, name="narrow", options=DURABLE)
+        await ref.send(Add(1))
+        with pytest.raises(UnhandledMessageError):
+            await ref.ask(Add(2))  # its asker knows
+
+    async with ActorSystem(journal=journal) as system:
+        ref = system.spawn(Narrow, name="narrow", options=DURABLE)
+        assert await ref.ask(Read()) == Total(value=3)
+        (letter,) = await system.dead_letters.durable.list()
+        assert (letter.message, letter.reason, letter.error) == (Add(1), "unhandled", "no case took the Add")
+    assert await mail_in(journal, "/narrow") == []
 
 
 async def test_a_dead_letter_is_sent_again_to_an_actor_that_lives(log: list[Any]) -> None:

@@ -185,3 +185,24 @@ def test_a_host_that_is_unknown_is_one_line_and_status_2(capsys: pytest.CaptureF
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("miniagents serve: --host 256.0.0.1: there is no such address")
+
+
+def test_where_the_application_has_configured_logging_the_lines_of_the_server_have_its_form(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import logging, os, signal\n"
+        "from miniagents import InteractionContext, miniagent\n"
+        "from miniagents.ext.serving import agent_app\n"
+        'logging.basicConfig(level=logging.INFO, format=\'{"line": "%(message)s"}\')\n'
+        "@miniagent\n"
+        "async def echo(ctx: InteractionContext) -> None: ...\n"
+        "async def start(system) -> None:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "app = agent_app(echo, auth='a', admin_auth=None, on_start=start)\n"
+    )
+    arguments = [sys.executable, "-m", "miniagents", "serve", "shop:app", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert any("Waiting for application startup" in line for line in lines), done.stderr
+    assert [line for line in lines if not line.startswith('{"line": ')] == []
