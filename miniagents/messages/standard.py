@@ -1,7 +1,7 @@
 """The message classes of every program: what users, models and systems say, data, and errors."""
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from miniagents.messages.frozen import FrozenDict
 from miniagents.messages.message import Message, to_json
@@ -62,6 +62,13 @@ class DataMessage(Message):
 
     def __str__(self) -> str:
         return to_json(self.data)
+
+    if not TYPE_CHECKING:  # type checkers would take each name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # called only for an attribute that is not there; `data` always is, in a copy that is being made as well
+            hint = f"; its data is read by message[{name!r}]" if name in self.data else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
 
 class ErrorMessage(TextMessage):

@@ -1,7 +1,9 @@
 """Messages: immutable, checked when their class is made, compared and hashed by content."""
 
+import copy
 import dataclasses
 import datetime
+import pickle
 from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -246,3 +248,21 @@ def test_typed_values_of_the_allow_list_are_taken() -> None:
         at=datetime.datetime(2026, 1, 1), price=Decimal("1.5"), key=UUID(int=1), tags=frozenset({"a"}), parent=None
     )
     assert message.price == Decimal("1.5")
+
+
+def test_an_attribute_that_is_a_key_of_the_data_is_an_error_that_says_how_to_read_it() -> None:
+    message = DataMessage({"key": 1})
+
+    with pytest.raises(AttributeError, match=r"no attribute 'key'; its data is read by message\['key'\]$"):
+        _ = message.key  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'other'$"):
+        _ = message.other  # type: ignore[attr-defined]
+    assert not hasattr(message, "key")
+
+
+def test_data_are_pickled_and_copied_even_if_a_key_has_the_name_of_a_method_of_copying() -> None:
+    message = DataMessage({"__deepcopy__": 1, "__setstate__": 2, "key": 3})
+
+    for again in (pickle.loads(pickle.dumps(message)), copy.copy(message), copy.deepcopy(message)):
+        assert again == message
+        assert again["key"] == 3

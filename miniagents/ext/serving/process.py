@@ -260,9 +260,20 @@ def _loaded(where: str) -> Any:
     if isinstance(target, (MiniAgent, Served, dict, list, tuple)):
         return agent_app(target)
     if not _is_asgi(target):
-        hint = "; decorate it with @miniagent, if it is to be an agent" if inspect.isfunction(target) else ""
-        raise InvalidOptionError(f"this is neither an agent nor an app, but {target!r}{hint}")
+        raise InvalidOptionError(f"this is neither an agent nor an app, but {target!r}{_hint(target, where)}")
     return target
+
+
+def _hint(target: Any, where: str) -> str:
+    """Return what to do about an object that is not served, with a semicolon before it, or ""."""
+    if not inspect.isfunction(target):
+        return ""
+    hint = "; decorate it with @miniagent, if it is to be an agent"
+    required = [each for each in inspect.signature(target).parameters.values() if each.default is each.empty]
+    if not inspect.iscoroutinefunction(target) and not required:
+        module, _, name = where.partition(":")
+        hint += f"; if it makes the app, write `agents = {name}()` in {module}, and name {module}:agents"
+    return hint
 
 
 def _is_asgi(target: Any) -> bool:

@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[3]
         (["tests.ext.serving.agents:echo", "--front-end", "chat"], "'ag-ui', 'ai-sdk', not 'chat'"),
         (["json:dumps"], "neither an agent nor an app"),
         (["json:loads"], "decorate it with @miniagent"),
+        (["tests.ext.serving.test_command:makes_app"], "if it makes the app, write `agents = makes_app()` in tests."),
         (["json:JSONDecoder"], "neither an agent nor an app"),
         (["tests.ext.serving.agents:soon"], "neither an agent nor an app"),
         (["tests.ext.serving.servers:TOKEN"], "neither an agent nor an app"),
@@ -46,6 +47,10 @@ def test_it_says_what_is_wrong(arguments: list[str], what: str, capsys: pytest.C
 
     assert status == 2
     assert what in capsys.readouterr().err
+
+
+def makes_app() -> Any:
+    """Returns an app, as a factory."""
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
