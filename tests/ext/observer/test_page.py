@@ -332,3 +332,20 @@ async def test_every_page_fits_and_axe_finds_nothing_serious_and_nothing_moves(w
         (wait,) = await system.pending()
         await system.deliver("", wait.id, "yes")
         await waiting
+
+
+class Counter:
+    """Crashes at each call."""
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        raise ValueError("no number")
+
+
+async def test_the_overview_tells_failed_calls_from_crashes() -> None:
+    async with system_in_sight() as (system, observer), browsing(observer.new_link()) as page:
+        counter = system.spawn(miniagent(Counter), name="counter")
+        with pytest.raises(ValueError, match="no number"):
+            await counter.inquire()
+
+        await page.go("#/overview")
+        await page.sees(".tile-note:has-text('1 failed call · 1 crash · 0 dead letters')")

@@ -49,6 +49,21 @@ def test_it_says_what_is_wrong(arguments: list[str], what: str, capsys: pytest.C
     assert what in capsys.readouterr().err
 
 
+async def later() -> None:
+    """A function that is async, so that its call gives no app."""
+
+
+@pytest.mark.parametrize("where", ["json:loads", "tests.ext.serving.test_command:later"])
+def test_a_function_that_cannot_be_called_for_an_app_is_taken_for_no_factory(
+    where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([where]) == 2
+
+    problem = capsys.readouterr().err
+    assert "decorate it with @miniagent" in problem
+    assert "makes the app" not in problem
+
+
 def makes_app() -> Any:
     """Returns an app, as a factory."""
 

@@ -36,7 +36,7 @@ export const Overview = () => {
         <${Tile} name="Actors" value=${exact(summary.actors)} note=${`${exact(summary.restarts)} restarts`} spark=${recent.map((s) => s[1])} tone="accent" href="#/agents" />
         <${Tile} name="Under way" value=${exact(summary.open)} note=${`${exact(summary.calls)} calls so far`} spark=${recent.map((s) => s[2])} tone="violet" href="#/interactions" />
         <${Tile} name="Tokens" value=${number(summary.tokens)} note=${`${number(last(per.tokens))} a second · ${money(summary.cost)}`} spark=${per.tokens} tone="blue" href="#/interactions" />
-        <${Tile} name="Failures" value=${exact(summary.failures + summary.crashes)} note=${`${exact(summary.letters)} dead letters`} spark=${per.failures} tone=${summary.failures + summary.crashes ? "bad" : "accent"} href="#/timeline" />
+        <${Tile} name="Failures" value=${exact(summary.failures + summary.crashes)} note=${`${plural(summary.failures, "failed call")} · ${plural(summary.crashes, "crash", "crashes")} · ${plural(summary.letters, "dead letter")}`} spark=${per.failures} tone=${summary.failures + summary.crashes ? "bad" : "accent"} href="#/timeline" />
       </div>
       <section class="card sky-card">
         <h2>The tree, live</h2>
