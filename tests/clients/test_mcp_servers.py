@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -38,7 +39,11 @@ def _installed() -> None:
 async def over_http(command: list[str], path: str, port: int, **env: str) -> AsyncIterator[str]:
     """The address of a server that listens at a port."""
     process = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        *command,
+        env={**os.environ, **env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # the command may be a script whose server is a process below it
     )
     try:
         async with asyncio.timeout(60):
@@ -53,7 +58,7 @@ async def over_http(command: list[str], path: str, port: int, **env: str) -> Asy
                     break
         yield f"http://127.0.0.1:{port}{path}"
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
