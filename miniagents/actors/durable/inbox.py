@@ -332,6 +332,7 @@ class JournalInbox:
 
     def put_back(self, entry: Enveloped) -> None:
         """Count an attempt that has crashed the actor; see `Inbox.put_back`."""
+        self._unhandled.discard(entry)  # the next attempt may take it
         number = self._numbers.get(entry)
         if number is not None and entry.crashes > self._attempts.get(entry, 0):
             self._attempts[entry] = entry.crashes

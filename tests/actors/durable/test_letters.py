@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from miniagents import Actor, ActorContext, ActorSystem, JournalError, Message, UnhandledMessageError
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorSystem,
+    JournalError,
+    Message,
+    RetryPolicy,
+    SpawnOptions,
+    UnhandledMessageError,
+)
 from miniagents.journal import Accept, MemoryJournal
 from tests.actors.actors import Add, Crash, Read, Total, turns
 from tests.actors.durable.counting import DURABLE, Account, counter, letters_in, mail_in
@@ -68,6 +77,25 @@ async def test_a_message_that_no_case_took_is_a_dead_letter_of_the_journal_with_
         (letter,) = await system.dead_letters.durable.list()
         assert (letter.message, letter.reason, letter.error) == (Add(1), "unhandled", "no case took the Add")
     assert await mail_in(journal, "/narrow") == []
+
+
+async def test_a_message_that_the_next_attempt_takes_is_no_dead_letter() -> None:
+    attempts = []
+
+    class Unsure(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message | Exception | None:
+            attempts.append(ctx.self.path)
+            if len(attempts) == 1:
+                ctx.unhandled(message)
+                raise ValueError("and crashes")
+            return Total(value=1)
+
+    retrying = SpawnOptions(durable=True, retry=RetryPolicy(attempts=2))
+    async with ActorSystem(journal=MemoryJournal()) as system:
+        ref = system.spawn(Unsure, name="unsure", options=retrying)
+        await ref.send(Add(1))
+        assert await ref.ask(Read()) == Total(value=1)
+        assert (len(attempts), await system.dead_letters.durable.list()) == (3, [])
 
 
 async def test_a_dead_letter_is_sent_again_to_an_actor_that_lives(log: list[Any]) -> None:
