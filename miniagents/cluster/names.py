@@ -94,7 +94,7 @@ def factory_from_wire(data: Any) -> tuple[Any, dict[str, Any]]:
     value, arguments = named(name), dict(items.value_from_wire(wire))
     if alias is None:
         return value, arguments
-    agent = value if isinstance(value, MiniAgent) else agent_of(value, alias, sys.modules.get(value.__module__))
+    agent = value if isinstance(value, MiniAgent) else agent_of(value, alias, sys.modules.get(name.partition(":")[0]))
     if agent is None:
         raise DecodeError(f"{name!r} is no agent on this node")
     return agent.fork(alias=alias, options=agent.options.spawn, kwargs=arguments), {}

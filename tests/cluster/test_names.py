@@ -81,6 +81,12 @@ def test_a_class_that_no_agent_is_made_of_is_no_agent() -> None:
         factory_from_wire([f"{__name__}:Plain", *data[1:]])
 
 
+def test_a_name_that_leads_to_no_class_is_no_agent() -> None:
+    data = factory_to_wire(cart, {}, "/cart")
+    with pytest.raises(DecodeError, match="is no agent on this node"):
+        factory_from_wire(["os:sep", *data[1:]])
+
+
 class Plain:
     """No agent."""
 
