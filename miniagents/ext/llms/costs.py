@@ -11,7 +11,11 @@ from miniagents.ext.llms.prices import Price
 
 
 class Prices(Protocol):
-    """A budget, as far as it says what models cost."""
+    """A budget, as far as it says what models cost.
+
+    Attributes:
+        prices: The prices that the user gave, by model.
+    """
 
     @property
     def prices(self) -> Mapping[str, Price]: ...

@@ -26,21 +26,15 @@ from miniagents.ext.llms.allowance_desk import (
 )
 from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.budgets import Budget
+from miniagents.ext.llms.costs import Prices
 from miniagents.ext.llms.limits import Admission, RateLimit, Slowed
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.prices import Price
 from miniagents.messages import EMPTY, Message, Request
 
 
-class Purse(Protocol):
-    """A budget, as a request uses it: one of this process, or one of another node.
-
-    Attributes:
-        prices: The prices that the user gave, by model.
-    """
-
-    @property
-    def prices(self) -> Mapping[str, Price]: ...
+class Purse(Prices, Protocol):
+    """A budget, as a request uses it: one of this process, or one of another node."""
 
     async def set_aside(self, path: str, model: str, input_tokens: int, output_tokens: int) -> Reservation[Usage]:
         """See `Budget.reserve`."""

@@ -1,6 +1,7 @@
 """`window_of`: the context window of a model, from the data of `genai-prices`."""
 
 import asyncio
+from collections.abc import Iterator
 
 from miniagents.ext.llms.catalogue import catalogue
 
@@ -21,5 +22,5 @@ async def window_of(model: str) -> int | None:
 
 
 def _window_of(model: str) -> int | None:
-    windows: list[int | None] = [entry.context_window for entry in catalogue.entries(model)]
+    windows: Iterator[int | None] = (entry.context_window for entry in catalogue.entries(model))
     return next((window for window in windows if window is not None), None)

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,7 +212,7 @@ async def test_the_catalogue_is_read_while_the_loop_goes_on(monkeypatch: pytest.
     loop = asyncio.get_running_loop()
     read = catalogue.entries
 
-    def entries(model: str) -> list[Any]:
+    def entries(model: str) -> Iterator[Any]:
         asyncio.run_coroutine_threadsafe(_set(goes_on), loop).result(30)
         return read(model)
 
