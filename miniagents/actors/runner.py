@@ -53,7 +53,7 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
         name = getattr(main, "__name__", None) if callable(main) else None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
-    if _is_in_a_loop():
+    if is_in_a_loop():
         if iscoroutine(main):
             main.close()  # else Python warns that it was never awaited
         name = type(system).__name__
@@ -109,7 +109,8 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
             main.close()  # else Python warns that it was never awaited
 
 
-def _is_in_a_loop() -> bool:
+def is_in_a_loop() -> bool:
+    """Return True if an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

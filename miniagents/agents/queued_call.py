@@ -94,7 +94,7 @@ class QueuedCall(CallNode):
         self.finish(error)
 
     def hung(self, error: BaseException) -> None:
-        """End the call for its caller, since its code was cancelled and does not end."""
+        """End the call for its caller, since its time is over. Its code goes on, and replies to nobody."""
         self.abandoned = True
         self.replies.reject(error)
         self.cancel_background(error, {})
@@ -117,12 +117,11 @@ class QueuedCall(CallNode):
         seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
         error = AskTimeoutError(f"{self.path}: no answer within {seconds} s", path=self.path)
         envelope, cell = self.envelope, self.cell
+        if self.is_running and cell.is_serial:
+            self.hung(error)  # calls and asks have inherited the deadline, streams have not
+            return
         if self.is_running:
             self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
-        if self.is_running and cell.is_serial:
-            self.replies.reject(error)  # its handler goes on, and what it replies is thrown away
-            self.cancel_background(error, {})  # calls and asks have inherited the deadline, streams have not
-            return
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
             envelope.taken = True  # it is no longer counted as waiting

@@ -1,8 +1,8 @@
 """`simulate`: run a program in virtual time, in an order drawn from a seed, and check that it leaves nothing behind."""
 
-import asyncio
 from collections.abc import Iterable
 
+from miniagents.actors.runner import is_in_a_loop
 from miniagents.errors import InvalidOptionError, SimulationError
 from miniagents.testing.decisions import Decided, smallest
 from miniagents.testing.run import Program, Run, playing
@@ -52,21 +52,13 @@ def simulate(program: Program, *, seeds: Iterable[int] = range(1_000), until: fl
     """
     if not until > 0:
         raise InvalidOptionError(f"simulate(until=) must be more than 0 seconds, not {until!r}")
-    if _runs_in_loop():
+    if is_in_a_loop():
         raise RuntimeError("simulate() runs an event loop of its own: call it from a plain function, not a coroutine")
     with playing():
         for seed in seeds:
             run = Run(program, seed, until)
             if run.failure is not None:
                 raise _smallest_failure(run) from run.error
-
-
-def _runs_in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _smallest_failure(first: Run) -> SimulationError:

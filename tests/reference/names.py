@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import miniagents
+from tests.blocks import PAGES, blocks_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "miniagents"
@@ -155,9 +156,9 @@ def used_in_examples() -> list[object]:
 
 
 def _of_pages() -> Iterator[object]:
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for block in re.findall(rf"^{BLOCK}\n(.*?)^```", page.read_text(), re.S | re.M):
-            yield from _imported(ast.parse(block))
+    for page in PAGES:
+        for block in blocks_of(page):
+            yield from _imported(ast.parse(block.code))
 
 
 def _imported(tree: ast.AST) -> Iterator[object]:

@@ -153,10 +153,10 @@ class Answers:
         try:
             standing: Wait | None = await self._write(interaction, OpenWait(wait))
             if standing is not None and standing.state is WaitState.WAITING:
-                listener = current_wait_listener.get()
+                listener, pending = current_wait_listener.get(), PendingWait.of(standing)
                 if listener is not None:
-                    listener(PendingWait.of(standing))
-                with self._observed(interaction, standing), self.resting.of(interaction, standing.due_at):
+                    listener(pending)
+                with self._observed(interaction, pending), self.resting.of(interaction, standing.due_at):
                     standing = await self._woken_by(woken, standing.due_at)
             if standing is None:  # its time is over, unless an answer was quicker
                 standing = await self._write(interaction, EndWait(id, WaitState.EXPIRED))
@@ -171,9 +171,9 @@ class Answers:
         raise DeadlineExceededError(f"{interaction.path}: nobody has answered {id.name!r}{within}")
 
     @contextmanager
-    def _observed(self, interaction: Interaction, wait: Wait) -> Iterator[None]:
+    def _observed(self, interaction: Interaction, wait: PendingWait) -> Iterator[None]:
         """Tell the observers of the system that a call waits, and when it waits no more."""
-        seen = self._system.observers.answer_awaited(interaction, PendingWait.of(wait))
+        seen = self._system.observers.answer_awaited(interaction, wait)
         try:
             yield
         except BaseException as error:

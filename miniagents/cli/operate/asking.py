@@ -132,9 +132,8 @@ class Target:
             raise mistake(f"{self.path} cannot be read: {error.strerror}") from error
         if not head.startswith(_MAGIC) or head[_APPLICATION] != APPLICATION_ID.to_bytes(4, "big"):
             raise mistake(f"{self.path} is no journal of miniagents, or its first page is damaged")
-        if (
-            hasattr(os, "geteuid") and owner != os.geteuid()
-        ):  # files beside it that this user made would keep its own user out
+        # Files beside it that this user made would keep its own user out.
+        if hasattr(os, "geteuid") and owner != os.geteuid():
             raise mistake(f"{self.path} belongs to user {owner}; give the command as that user")
         place, without_log = _ROLLBACK
         journal = SqliteJournal(self.path, rollback_journal=head[place] == without_log)
